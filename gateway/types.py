@@ -1,0 +1,97 @@
+"""The nouns that decisions are made of: frozen values without behaviour, shared by control, workers and simulator."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class ReplicaState(IntEnum):
+    """The seven states of the health table; the values are those of inference.v1.ReplicaState."""
+
+    STARTING = 1
+    READY = 2
+    SUSPECT = 3
+    EJECTED = 4
+    PROBATION = 5
+    DRAINING = 6
+    GONE = 7
+
+
+class LoadReport(NamedTuple):
+    """What a replica last said of itself, by ORCA (xds.data.orca.v3.OrcaLoadReport, named_metrics)."""
+
+    queue_depth: float
+    running_requests: float
+    kv_cache_utilization: float
+    """Between 0 and 1."""
+    uncached_waiting_tokens: float
+    boot_id: int
+    """One life of the replica's process; 0 where it does not say."""
+    received_requests: int
+    """From this gateway, over the replica's life: those that the report has seen."""
+    received_at: float
+    """Monotonic clock of the host, seconds: the same for all processes of one gateway."""
+
+
+class ReplicaRecord(NamedTuple):
+    """One replica as control knows it. Only control makes these; workers get them in snapshots."""
+
+    id: str
+    address: str
+    """HOST:PORT."""
+    incarnation: int
+    state: ReplicaState
+    models: frozenset[str] | None
+    """None until the replica has named its models."""
+    weight: float
+    load: LoadReport | None
+
+
+class Snapshot(NamedTuple):
+    """The fleet at one instant. `version` rises with each change."""
+
+    version: int
+    replicas: tuple[ReplicaRecord, ...]
+
+
+class View(NamedTuple):
+    """A replica frozen at one instant: all that a policy sees of it."""
+
+    id: str
+    incarnation: int
+    state: ReplicaState
+    weight: float
+    load: LoadReport | None
+    requests: int
+    """Leases held, over all workers."""
+    prefill_tokens: int
+    """Uncached prompt tokens of leases that have not seen their first token."""
+    context_tokens: int
+    """Prompt tokens of all leases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What routing may know of a request."""
+
+    method: str
+    """Full path, `/package.Service/Method`."""
+    model: str = ""
+    """Empty: whatever the fleet serves."""
+    request_id: str = ""
+    session_id: str = ""
+    lora_name: str = ""
+    cache_salt: str = ""
+    priority: int = 0
+    """Lower is sooner, as in vLLM."""
+    prompt_tokens: int = 0
+    """Counted where the request carries ids; text is taken as one token for each 4 bytes."""
+    deadline_at: float | None = None
+    """Monotonic clock, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nobody can take the request now; it may be asked again when the fleet has changed."""
+
+    reason: str
