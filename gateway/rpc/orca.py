@@ -1,0 +1,39 @@
+"""Load reports by ORCA: `xds.data.orca.v3.OrcaLoadReport`, in trailers and on a stream (gRFC A51)."""
+
+from google.protobuf.message import DecodeError
+from xds.data.orca.v3 import orca_load_report_pb2
+
+from gateway.types import LoadReport
+
+TRAILER = b"endpoint-load-metrics-bin"
+
+# The names in OrcaLoadReport.named_metrics.
+QUEUE_DEPTH = "queue_depth"
+RUNNING_REQUESTS = "running_requests"
+KV_CACHE_UTILIZATION = "kv_cache_utilization"
+UNCACHED_WAITING_TOKENS = "uncached_waiting_tokens"
+BOOT_ID = "boot_id"
+RECEIVED_REQUESTS = "received_requests"
+
+# The names in OrcaLoadReport.request_cost.
+PROMPT_TOKENS = "prompt_tokens"
+CACHED_TOKENS = "cached_tokens"
+COMPLETION_TOKENS = "completion_tokens"
+
+
+def parse_report(serialized: bytes, received_at: float) -> LoadReport:
+    """Return what the report says; what it does not name is 0. Raises ValueError where it is malformed."""
+    try:
+        report = orca_load_report_pb2.OrcaLoadReport.FromString(serialized)
+    except DecodeError as error:
+        raise ValueError(f"malformed load report: {error}") from error
+    named = report.named_metrics
+    return LoadReport(
+        queue_depth=named.get(QUEUE_DEPTH, 0.0),
+        running_requests=named.get(RUNNING_REQUESTS, 0.0),
+        kv_cache_utilization=named.get(KV_CACHE_UTILIZATION, 0.0),
+        uncached_waiting_tokens=named.get(UNCACHED_WAITING_TOKENS, 0.0),
+        boot_id=int(named.get(BOOT_ID, 0.0)),
+        received_requests=int(named.get(RECEIVED_REQUESTS, 0.0)),
+        received_at=received_at,
+    )
