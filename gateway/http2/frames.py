@@ -1,0 +1,141 @@
+"""Frames on the wire (RFC 9113, sections 4 and 6)."""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from struct import Struct
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADER_BYTES = 9
+MAX_FRAME_BYTES = 16_384
+"""The smallest maximum that a peer may have (6.5.2). We announce it ourselves, so that every frame we receive may be
+forwarded as it is, and never send a longer one."""
+MAX_STREAM_ID = 2**31 - 1
+MAX_WINDOW_BYTES = 2**31 - 1
+DEFAULT_WINDOW_BYTES = 65_535
+HEADER = Struct(">HBBBI")
+"""Length (16 high bits, 8 low bits), type, flags, stream id (its top bit is reserved)."""
+
+DATA = 0
+HEADERS = 1
+PRIORITY = 2
+RST_STREAM = 3
+SETTINGS = 4
+PUSH_PROMISE = 5
+PING = 6
+GOAWAY = 7
+WINDOW_UPDATE = 8
+CONTINUATION = 9
+
+END_STREAM = 0x1
+ACK = 0x1
+END_HEADERS = 0x4
+PADDED = 0x8
+HAS_PRIORITY = 0x20
+
+_SETTING = Struct(">HI")
+_WORD = Struct(">I")
+_WINDOW_UPDATE = Struct(">HBBBII")
+_RST_STREAM = _WINDOW_UPDATE
+
+
+class ErrorCode(IntEnum):
+    """RFC 9113, section 7."""
+
+    NO_ERROR = 0x0
+    PROTOCOL_ERROR = 0x1
+    INTERNAL_ERROR = 0x2
+    FLOW_CONTROL_ERROR = 0x3
+    SETTINGS_TIMEOUT = 0x4
+    STREAM_CLOSED = 0x5
+    FRAME_SIZE_ERROR = 0x6
+    REFUSED_STREAM = 0x7
+    CANCEL = 0x8
+    COMPRESSION_ERROR = 0x9
+    CONNECT_ERROR = 0xA
+    ENHANCE_YOUR_CALM = 0xB
+    INADEQUATE_SECURITY = 0xC
+    HTTP_1_1_REQUIRED = 0xD
+
+
+class Setting(IntEnum):
+    """RFC 9113, section 6.5.2."""
+
+    HEADER_TABLE_SIZE = 0x1
+    ENABLE_PUSH = 0x2
+    MAX_CONCURRENT_STREAMS = 0x3
+    INITIAL_WINDOW_SIZE = 0x4
+    MAX_FRAME_SIZE = 0x5
+    MAX_HEADER_LIST_SIZE = 0x6
+
+
+class ConnectionFault(Exception):
+    """The peer broke a rule that ends the connection (5.4.1)."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class StreamFault(Exception):
+    """The peer broke a rule that ends one stream (5.4.2)."""
+
+    def __init__(self, stream_id: int, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.stream_id = stream_id
+        self.code = code
+        self.message = message
+
+
+def frame(kind: int, flags: int, stream_id: int, payload: bytes | memoryview = b"") -> bytes:
+    size = len(payload)
+    return HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
+
+
+def settings(values: Iterable[tuple[int, int]]) -> bytes:
+    return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(key, value) for key, value in values))
+
+
+def read_settings(payload: bytes) -> list[tuple[int, int]]:
+    return list(_SETTING.iter_unpack(payload))
+
+
+def window_update(stream_id: int, increment_bytes: int) -> bytes:
+    return _WINDOW_UPDATE.pack(0, 4, WINDOW_UPDATE, 0, stream_id, increment_bytes)
+
+
+def rst_stream(stream_id: int, code: int) -> bytes:
+    return _RST_STREAM.pack(0, 4, RST_STREAM, 0, stream_id, code)
+
+
+def goaway(last_stream_id: int, code: int, debug: bytes = b"") -> bytes:
+    return frame(GOAWAY, 0, 0, _WORD.pack(last_stream_id) + _WORD.pack(code) + debug)
+
+
+def read_word(payload: bytes, offset: int = 0) -> int:
+    word: int = _WORD.unpack_from(payload, offset)[0]
+    return word
+
+
+def header_block(stream_id: int, block: bytes, *, end_stream: bool) -> bytes:
+    """Return HEADERS and as many CONTINUATION frames as the block needs, contiguous (4.3)."""
+    flags = END_STREAM if end_stream else 0
+    if len(block) <= MAX_FRAME_BYTES:
+        return frame(HEADERS, flags | END_HEADERS, stream_id, block)
+    pieces = [block[i : i + MAX_FRAME_BYTES] for i in range(0, len(block), MAX_FRAME_BYTES)]
+    wire = [frame(HEADERS, flags, stream_id, pieces[0])]
+    wire += [frame(CONTINUATION, 0, stream_id, piece) for piece in pieces[1:-1]]
+    wire.append(frame(CONTINUATION, END_HEADERS, stream_id, pieces[-1]))
+    return b"".join(wire)
+
+
+def unpadded(flags: int, payload: bytes) -> bytes:
+    """Return the payload of a DATA or HEADERS frame without its padding (6.1)."""
+    if not flags & PADDED:
+        return payload
+    if not payload:
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a padded frame without a pad length")
+    padding = payload[0]
+    if padding >= len(payload):
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "padding is longer than the frame")
+    return payload[1 : len(payload) - padding]
