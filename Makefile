@@ -1,11 +1,69 @@
+# Every target sets up what it needs. PYTHON names the interpreter that .venv is made with.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+ENGINE ?= simulated
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -q
+# Pyright comes from its own wheel and runs on the Node of another: neither looks for newer versions.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export PYRIGHT_PYTHON_GLOBAL_NODE := 0
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(VENV)/.installed  ## Make .venv with everything to run, test and change the project
-$(VENV)/.installed: pyproject.toml constraints/dev.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r constraints/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+setup: .venv/installed ## Make .venv with the command inference-gateway and every tool
+
+.venv/installed: pyproject.toml constraints/dev.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes --only-binary :all: --requirement constraints/dev.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@
+
+.PHONY: demo
+demo: setup ## Agents, a gateway and three replicas, one of which is killed (ENGINE=vllm for real engines)
+	$(BIN)/python -m benchmarks.demo --engine $(ENGINE)
+
+.PHONY: fmt
+fmt: setup ## Format the code and fix what can be fixed
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: check
+check: setup ## Format, lint, imports, types, contract and unit tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/pyright
+	scripts/proto --check
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against proto/image.binpb
+	$(PYTEST) -m "not e2e and not interop and not vllm"
+
+.PHONY: test
+test: check ## check, and the tests that start processes
+	$(PYTEST) -m e2e
+
+.PHONY: test-interop
+test-interop: setup ## Agents in other languages: grpcio, grpc-js and buf curl
+	$(PYTEST) -m interop
+
+.PHONY: proto
+proto: setup ## Generate the code for proto/ again
+	scripts/proto
+
+.PHONY: release-image
+release-image: setup ## Make this contract the one that buf breaking compares with
+	$(BIN)/buf build --exclude-source-info --output proto/image.binpb
+
+.PHONY: bench-overhead
+bench-overhead: setup ## CPU that a worker spends on a message, beside its peers
+	$(BIN)/python -m benchmarks.overhead
+
+.PHONY: clean
+clean: ## Remove everything that make has made
+	rm -rf .venv .venv-vllm .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
