@@ -13,7 +13,7 @@ class Ended(Enum):
     """Why an engine ended a choice. Stop strings are matched outside the engine."""
 
     STOP = "stop"
-    """End of sequence, or a stop token."""
+    """End of sequence, or a stop token: the last id of the delta. The service decides whether its text is sent."""
     LENGTH = "length"
     ABORT = "abort"
 
@@ -54,7 +54,8 @@ class Generation:
     cache_salt: str = ""
     lora_name: str = ""
     sent: Mapping[int, Sequence[int]] = field(default_factory=dict[int, Sequence[int]])
-    """Of a continued stream: for each choice the ids already sent. The engine goes on after them."""
+    """Of a continued stream: for each choice the ids already sent. The engine goes on after them; they are fewer than
+    `Sampling.max_tokens` and do not end with a stop token."""
     finished: frozenset[int] = frozenset()
     """Of a continued stream: choices that have ended; the engine yields nothing for them."""
 
@@ -180,6 +181,9 @@ class EngineModel:
     kv_cache_tokens: int
     lora_names: tuple[str, ...] = ()
     can_embed: bool = False
+    eos_token_ids: frozenset[int] = frozenset()
+    """Those that end a choice unless `Sampling.ignore_eos`. A choice whose last sent id is one of them has ended, even
+    if the message that said so was lost."""
 
 
 class UnsupportedField(ValueError):
@@ -226,6 +230,8 @@ class Engine(Protocol):
         """Return one input's vector. Raises UnsupportedField where the model cannot."""
         ...
 
-    def load(self) -> EngineLoad: ...
+    def load(self) -> EngineLoad:
+        """Cheap: called many times a second. Raises EngineDead."""
+        ...
 
     async def close(self) -> None: ...
