@@ -167,7 +167,11 @@ class ChatFormat(Protocol):
         ...
 
     def constrain(self, request: pb.ChatRequest) -> tuple[str, str | tuple[str, ...]] | None:
-        """Return the structured output (see Sampling) that `tool_choice` demands, if any."""
+        """Return the structured output (see Sampling) that `tool_choice` demands, if any. Raises UnsupportedField."""
+        ...
+
+    def needs_special_tokens(self, request: pb.ChatRequest) -> bool:
+        """Whether the parser looks for special tokens, so that they must not be left out of the text it is fed."""
         ...
 
 
