@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uvloop
 from hypothesis import settings
 
 # The same examples at every run: a red build is red for everybody. `HYPOTHESIS_PROFILE=explore` looks further.
@@ -29,6 +30,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def libuv_has_its_pipe() -> None:
+    """It opens one for signals with its first loop and keeps it for the life of the process."""
+    uvloop.new_event_loop().close()
+
+
 @pytest.fixture(autouse=True)
 def leaves_no_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
     before = open_descriptors()
@@ -42,20 +49,24 @@ def leaves_no_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def leaves_nothing_behind(leaves_no_descriptors: None, request: pytest.FixtureRequest) -> Iterator[None]:
+def leaves_nothing_behind(leaves_no_descriptors: None, request: pytest.FixtureRequest) -> None:
     if "anyio_backend" in request.fixturenames:
         request.getfixturevalue("leaves_no_tasks")
-    yield
 
 
 @pytest.fixture
 async def leaves_no_tasks(anyio_backend: object) -> AsyncIterator[None]:
-    before = asyncio.all_tasks()
+    before = own_tasks()
     yield
     deadline = time.monotonic() + SETTLING_TIME_S
-    while (left := asyncio.all_tasks() - before) and time.monotonic() < deadline:
+    while (left := own_tasks() - before) and time.monotonic() < deadline:
         await asyncio.sleep(0)
     assert not left, "tasks left running"
+
+
+def own_tasks() -> set[asyncio.Task[object]]:
+    """All but those by which AnyIO runs fixtures and tests."""
+    return {task for task in asyncio.all_tasks() if "TestRunner." not in repr(task.get_coro())}
 
 
 def open_descriptors() -> dict[int, str]:
