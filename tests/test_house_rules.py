@@ -12,6 +12,7 @@ from statistics import quantiles
 import pytest
 
 from gateway.errors import Reason
+from gateway.rpc.status import CODES
 
 ROOT = Path(__file__).parent.parent
 PRODUCT = ("gateway", "serving")
@@ -52,7 +53,7 @@ def test_the_newest_release_in_the_changelog_is_the_version_of_the_project() -> 
 
 def test_every_reason_is_explained_to_agents() -> None:
     page = source(Path("docs/errors.md"))
-    assert [reason.value for reason in Reason if f"| `{reason.value}` |" not in page] == []
+    assert [reason for reason in Reason if f"| `{reason}` | {CODES[reason].name} |" not in page] == []
 
 
 @pytest.mark.parametrize("module", ["gateway.worker", "inference.v1.inference_pb2", "inference.v1.admin_pb2"])
