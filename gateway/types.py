@@ -76,8 +76,8 @@ class Facts:
 
     method: str
     """Full path, `/package.Service/Method`."""
-    model: str = ""
-    """Empty: whatever the fleet serves."""
+    model: str | None = ""
+    """Empty: the one model that the fleet serves. None: the method knows no models, any replica will do."""
     request_id: str = ""
     session_id: str = ""
     lora_name: str = ""

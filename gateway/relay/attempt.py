@@ -1,0 +1,194 @@
+"""One try of an exchange on one replica."""
+
+from typing import TYPE_CHECKING
+
+from gateway.errors import Failure, Reason
+from gateway.fleet.leases import Lease
+from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import Field, Fields
+from gateway.http2.streams import State, Stream
+from gateway.relay.replica_connection import ReplicaConnection
+from gateway.rpc import orca
+from gateway.rpc.framing import MalformedFraming, WholeMessages
+from gateway.rpc.status import Status, code_of_http_status
+
+if TYPE_CHECKING:
+    from gateway.relay.exchange import Exchange
+
+_STRIPPED = frozenset((orca.TRAILER,))
+"""A replica's load is the gateway's to know: it would steer the agent's own balancer."""
+
+
+_SENDING = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
+
+
+class Attempt:
+    """The replica's stream of an exchange, from the lease to the stream's end (http2.streams.StreamReceiver)."""
+
+    __slots__ = ("_credited_ahead", "_exchange", "_headers", "_last_at", "_messages", "connection", "is_over", "lease", "stream")
+
+    def __init__(self, exchange: "Exchange", lease: Lease | None) -> None:
+        self.lease = lease
+        """None where control answers."""
+        self.connection: ReplicaConnection | None = None
+        self.stream: Stream | None = None
+        self.is_over = False
+        self._exchange = exchange
+        self._headers: Fields | None = None
+        self._last_at: float | None = None
+        self._credited_ahead = 0
+        """Bytes held here that the replica was already credited."""
+        hold_bytes = exchange.relay.limits.held_tail_bytes
+        self._messages = WholeMessages(hold_bytes) if exchange.method.can_continue else None
+
+    @property
+    def replica_id(self) -> str:
+        return self.lease.replica_id if self.lease else "control"
+
+    # relay.pool.Acquirer.
+
+    def on_connected(self, connection: ReplicaConnection) -> None:
+        """There is a connection with room for one more stream: begin it."""
+        exchange = self._exchange
+        self.connection = connection
+        fields = exchange.call.fields_at(exchange.relay.clock())
+        is_empty = exchange.is_request_whole and not exchange.request
+        fields.append(exchange.relay.gateway_id)
+        self.stream = connection.http2.open_stream(fields, self, is_end=is_empty)
+        exchange.send_request(self)
+
+    def on_connect_failed(self, message: str) -> None:
+        self._end()
+        self._exchange.on_unprocessed(Failure(Reason.REPLICA_UNREACHABLE, message))
+
+    # http2.streams.StreamReceiver.
+
+    def on_headers(self, fields: Fields, is_end: bool) -> None:
+        if is_end:
+            self._on_trailers(fields)
+        elif not fields[0][1].startswith(b"1"):
+            if fields[0][1] != b"200":
+                self._on_trailers(fields)
+            elif self._messages is None:
+                self._exchange.begin_response(fields)
+            else:
+                self._headers = fields
+
+    def on_data(self, data: bytes, start: int, end: int) -> None:
+        exchange = self._exchange
+        now_s = exchange.relay.clock()
+        last_at = self._last_at
+        self._last_at = now_s
+        if last_at is None:
+            self._on_first_data(now_s)
+        else:
+            exchange.relay.metrics.inter_token.observe(now_s - last_at)
+        messages = self._messages
+        size = end - start - 9
+        if messages is not None:
+            is_whole = (
+                messages.is_at_boundary
+                and size >= 5
+                and int.from_bytes(data[start + 10 : start + 14], "big") == size - 5
+                and data[start + 9] <= 1
+            )
+            if not is_whole:
+                self._on_pieces(messages, data[start + 9 : end])
+                return
+            messages.messages += 1
+        if exchange.agent.http2.forward(exchange.stream, data, start, end):
+            self.credit(size)
+
+    def on_last_data(self, payload: bytes) -> None:
+        self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream without a status"))
+
+    def on_reset(self, code: int) -> None:
+        if code == ErrorCode.REFUSED_STREAM and self._headers is None and self._last_at is None:
+            self._end()
+            self._exchange.on_unprocessed(Failure(Reason.REPLICA_UNREACHABLE, "the replica refused the stream"))
+        elif code == ErrorCode.ENHANCE_YOUR_CALM:
+            self._fail(Failure(Reason.OVERLOADED, "the replica refuses this much work"))
+        else:
+            self._fail(Failure(Reason.REPLICA_FAILED, f"the replica reset the stream (HTTP/2 error {code})"))
+
+    def on_sent(self, size: int) -> None:
+        self._exchange.on_request_sent(size)
+
+    def on_connection_lost(self) -> None:
+        self._fail(Failure(Reason.REPLICA_FAILED, "the connection to the replica was lost"))
+
+    # For the exchange.
+
+    def send(self, payload: bytes, *, is_end: bool) -> None:
+        """Send bytes of the request; `Exchange.on_request_sent` tells when they have left."""
+        if self.connection is not None and self.stream is not None and self.stream.state in _SENDING:
+            self.connection.http2.send_data(self.stream, payload, is_end=is_end)
+
+    def credit(self, size: int) -> None:
+        """The agent's side has taken `size` bytes: let the replica send as many."""
+        if self._credited_ahead:
+            ahead = min(size, self._credited_ahead)
+            self._credited_ahead -= ahead
+            size -= ahead
+        if self.connection is not None and self.stream is not None:
+            self.connection.http2.credit(self.stream, size)
+
+    def cancel(self) -> None:
+        """Nobody wants the answer any more. The exchange is not told."""
+        if self.is_over:
+            return
+        if self.stream is None:
+            self._exchange.relay.forget(self)
+        elif self.stream.state not in (State.CLOSED, State.RESET) and self.connection is not None:
+            self.connection.http2.reset(self.stream, ErrorCode.CANCEL)
+        self._end()
+
+    # Ours.
+
+    def _on_first_data(self, now_s: float) -> None:
+        if self.lease is not None:
+            self.lease.first_token()
+        self._exchange.on_first_data(now_s)
+        if self._headers is not None:
+            self._exchange.begin_response(self._headers)
+
+    def _on_pieces(self, messages: WholeMessages, payload: bytes) -> None:
+        """A frame that is not exactly one message."""
+        held_bytes = messages.held_bytes
+        try:
+            released = messages.feed(payload)
+        except MalformedFraming:
+            self._fail(Failure(Reason.REPLICA_FAILED, "the replica sent what is no gRPC message"))
+            return
+        newly_held = max(0, messages.held_bytes - (held_bytes if not released else 0))
+        self.credit(newly_held)
+        self._credited_ahead += newly_held
+        if released:
+            self._exchange.agent.http2.send_data(self._exchange.stream, released)
+
+    def _on_trailers(self, fields: Fields) -> None:
+        if self._messages is not None and not self._messages.is_at_boundary:
+            self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream inside a message"))
+            return
+        self.cancel()
+        if self._headers is not None:
+            self._exchange.begin_response(self._headers)
+        self._exchange.end_response(_status_fields(fields), self._messages.messages if self._messages else 0)
+
+    def _fail(self, failure: Failure) -> None:
+        self.cancel()
+        self._exchange.fail(failure)
+
+    def _end(self) -> None:
+        self.is_over = True
+        if self.lease is not None:
+            self.lease.release()
+
+
+def _status_fields(fields: Fields) -> list[Field]:
+    """Return the trailers for the agent: the replica's, or ours where it sent no gRPC status."""
+    if any(name == b"grpc-status" for name, _ in fields):
+        return [field for field in fields if field[0] not in _STRIPPED and not field[0].startswith(b":")]
+    status = dict(fields).get(b":status", b"200")
+    message = f"the replica answered HTTP {status.decode('latin-1')} without a gRPC status"
+    return Status(code_of_http_status(status), message).trailers()

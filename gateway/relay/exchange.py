@@ -1,0 +1,310 @@
+"""One agent request, from its first header to its last."""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gateway.dialects.base import Method
+from gateway.dispatch.admission import Parked
+from gateway.errors import Failure, Reason, Refused
+from gateway.fleet.leases import Lease
+from gateway.http2.headers import Fields
+from gateway.http2.streams import Stream
+from gateway.relay.attempt import Attempt
+from gateway.relay.timer import Timer
+from gateway.rpc.call import RESPONSE, Call
+from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, inflate, message_end
+from gateway.rpc.status import Code, status_of
+from gateway.types import Facts
+
+if TYPE_CHECKING:
+    from gateway.relay.agent_connection import AgentConnection
+    from gateway.relay.relay import Relay
+
+
+class Phase(Enum):
+    READING = "reading"
+    """The first message of the request is not complete."""
+    PARKED = "parked"
+    """Admission holds it."""
+    ATTEMPTING = "attempting"
+    """A replica has it; nothing has gone to the agent, so another replica could still take it."""
+    STREAMING = "streaming"
+    """The agent has response headers."""
+    DONE = "done"
+
+
+MOVES: Mapping[Phase, frozenset[Phase]] = {
+    Phase.READING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
+    Phase.PARKED: frozenset((Phase.ATTEMPTING, Phase.DONE)),
+    Phase.ATTEMPTING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.STREAMING, Phase.DONE)),
+    Phase.STREAMING: frozenset((Phase.DONE,)),
+    Phase.DONE: frozenset(),
+}
+
+_MAX_ATTEMPTS = 2
+_CANCELLED = str(int(Code.CANCELLED))
+_RETRIED = frozenset((Reason.NO_REPLICA_READY, Reason.OVERLOADED, Reason.REPLICA_UNREACHABLE, Reason.REPLICA_FAILED))
+"""The same request may succeed later."""
+
+
+class Exchange:
+    """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
+
+    __slots__ = (
+        "_attempt", "_attempts", "_credited_bytes", "_deadline", "_facts", "_keeps_request", "_kept_bytes", "_parked",
+        "_parking", "_sent_bytes", "_started_at", "agent", "call", "is_request_whole", "method", "phase", "relay",
+        "request", "stream",
+    )  # fmt: skip
+
+    def __init__(self, relay: "Relay", agent: "AgentConnection", stream: Stream, call: Call, method: Method) -> None:
+        self.relay = relay
+        self.agent = agent
+        self.stream = stream
+        self.call = call
+        self.method = method
+        self.phase = Phase.READING
+        self.request: list[bytes] = []
+        """The request's DATA so far, kept until no other attempt can need it."""
+        self.is_request_whole = False
+        self._keeps_request = True
+        self._kept_bytes = 0
+        self._credited_bytes = 0
+        """Of the request, told to the agent as consumed."""
+        self._sent_bytes = 0
+        """Of the request, by the current attempt."""
+        self._attempt: Attempt | None = None
+        self._attempts = 0
+        self._facts: Facts | None = None
+        self._parked: Parked | None = None
+        self._parking: Timer | None = None
+        self._deadline: Timer | None = None
+        self._started_at = relay.clock()
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.call.path} {self.phase.value} attempts {self._attempts}>"
+
+    def begin(self, is_end: bool) -> None:
+        """The request's headers have arrived."""
+        if self.call.deadline_at is not None:
+            self._deadline = self.relay.call_at(self.call.deadline_at, self._on_deadline)
+        self.is_request_whole = is_end
+        if not self.method.reads_request:
+            self._dispatch(b"")
+        elif is_end:
+            self._read_message()
+
+    # http2.streams.StreamReceiver: what the agent sends.
+
+    def on_headers(self, fields: Fields, is_end: bool) -> None:
+        """Trailers: gRPC requests have none, but HTTP/2 allows them."""
+        self._receive_request(b"", is_end=True)
+
+    def on_data(self, data: bytes, start: int, end: int) -> None:
+        self._receive_request(data[start + 9 : end], is_end=False)
+
+    def on_last_data(self, payload: bytes) -> None:
+        self._receive_request(payload, is_end=True)
+
+    def on_reset(self, code: int) -> None:
+        self._finish(_CANCELLED)
+
+    def on_sent(self, size: int) -> None:
+        if self._attempt is not None:
+            self._attempt.credit(size)
+
+    def on_connection_lost(self) -> None:
+        self._finish(_CANCELLED)
+
+    # For the attempt.
+
+    def send_request(self, attempt: Attempt) -> None:
+        """Send what there is of the request on the attempt's new stream."""
+        self._sent_bytes = 0
+        last = len(self.request) - 1
+        for position, chunk in enumerate(self.request):
+            attempt.send(chunk, is_end=self.is_request_whole and position == last)
+
+    def on_request_sent(self, size: int) -> None:
+        """The replica has taken bytes of the request. The agent may send as many, unless it had credit for them before."""
+        self._sent_bytes += size
+        if self._sent_bytes > self._credited_bytes and self.phase is not Phase.DONE:
+            self.agent.http2.credit(self.stream, self._sent_bytes - self._credited_bytes)
+            self._credited_bytes = self._sent_bytes
+
+    def on_first_data(self, now_s: float) -> None:
+        self.relay.metrics.time_to_first_token.observe(now_s - self._started_at)
+
+    def begin_response(self, fields: Fields) -> None:
+        self._move(Phase.STREAMING)
+        self._forget_request()
+        self.agent.http2.send_headers(self.stream, fields)
+
+    def end_response(self, trailers: Fields, messages: int) -> None:
+        """The replica has ended the stream with this status."""
+        self.relay.metrics.messages.add(messages)
+        self._send_end(trailers)
+        self._finish(dict(trailers).get(b"grpc-status", b"2").decode("latin-1"))
+
+    def on_unprocessed(self, failure: Failure) -> None:
+        """No replica has seen the request: try another, once; the same one where there is no other."""
+        attempt = self._attempt
+        if self.method.is_control or attempt is None or self._attempts >= _MAX_ATTEMPTS or not self._keeps_request:
+            self.fail(failure)
+            return
+        self._attempt = None
+        self._admit(frozenset((attempt.replica_id,)), failure)
+
+    def fail(self, failure: Failure) -> None:
+        """End the exchange with a status of ours."""
+        if self.phase is Phase.DONE:
+            return
+        if failure.retry_after_s is None and failure.reason in _RETRIED:
+            failure.retry_after_s = self.relay.pushback()
+        status = status_of(failure)
+        self.relay.metrics.failed(failure.reason)
+        self._send_end(status.trailers())
+        self._finish(str(int(status.code)))
+
+    # Ours.
+
+    def _receive_request(self, payload: bytes, *, is_end: bool) -> None:
+        if self.phase is Phase.DONE:
+            return
+        self.is_request_whole = is_end
+        self._keep(payload)
+        attempt = self._attempt
+        if attempt is not None and attempt.stream is not None:
+            attempt.send(payload, is_end=is_end)
+        elif self._keeps_request:
+            self._credited_bytes += len(payload)
+            self.agent.http2.credit(self.stream, len(payload))
+        if self.phase is Phase.READING:
+            self._read_message()
+
+    def _keep(self, payload: bytes) -> None:
+        """Keep bytes of the request for as long as an attempt may need them, within the limits."""
+        if not self._keeps_request:
+            return
+        self.request.append(payload)
+        self._kept_bytes += len(payload)
+        if not self.relay.memory.take(len(payload)):
+            self.fail(Failure(Reason.OVERLOADED, "too many bytes of requests wait for a replica"))
+        elif self._kept_bytes > self.relay.limits.request_bytes + PREFIX_BYTES:
+            if self.method.reads_request:
+                self._fail_too_large()
+            elif self._attempt is not None and self._attempt.stream is not None:
+                self._forget_request()
+
+    def _read_message(self) -> None:
+        """Go on with a pick once the first message, or what stands for it, is complete."""
+        if not self.method.reads_request:
+            return
+        data = self.request[0] if len(self.request) == 1 else b"".join(self.request)
+        self.request = [data]
+        try:
+            end = message_end(data, 0)
+        except MalformedFraming:
+            self.fail(Failure(Reason.INVALID_REQUEST, "the request is no gRPC message"))
+            return
+        if end is not None and end > self.relay.limits.request_bytes + PREFIX_BYTES:
+            self._fail_too_large()
+        elif end is not None and end <= len(data):
+            self._dispatch(data[:end])
+        elif self.is_request_whole:
+            self.fail(Failure(Reason.INVALID_REQUEST, "the request ends inside its message"))
+
+    def _dispatch(self, message: bytes) -> None:
+        try:
+            self._facts = self.method.facts(self.call, self._content(message))
+        except Failure as failure:
+            self.fail(failure)
+            return
+        if self.method.is_control:
+            self._attempt_with(None)
+        else:
+            self._admit(frozenset(), None)
+
+    def _content(self, message: bytes) -> bytes:
+        if message[:1] != b"\x01":
+            return message[PREFIX_BYTES:]
+        return inflate(message[PREFIX_BYTES:], self.call.encoding, self.relay.limits.request_bytes)
+
+    def _admit(self, excluded: frozenset[str], cause: Failure | None) -> None:
+        """Ask for a lease. `cause` is why the attempt before had to end."""
+        assert self._facts is not None
+        admission, now_s = self.relay.admission, self.relay.clock()
+        outcome = admission.admit(self._facts, now_s, excluded, self._on_granted)
+        if isinstance(outcome, Refused) and excluded:
+            outcome = admission.admit(self._facts, now_s, frozenset(), self._on_granted)
+        if isinstance(outcome, Parked):
+            self._move(Phase.PARKED)
+            self._parked = outcome
+            self._parking = self.relay.call_at(outcome.expires_at, self._on_parking_over)
+        elif isinstance(outcome, Refused) and cause is not None:
+            self.fail(cause)
+        else:
+            self._on_granted(outcome)
+
+    def _on_granted(self, outcome: Lease | Refused) -> None:
+        self._unpark()
+        if isinstance(outcome, Refused):
+            self.fail(outcome)
+        else:
+            self._attempt_with(outcome)
+
+    def _attempt_with(self, lease: Lease | None) -> None:
+        self._move(Phase.ATTEMPTING)
+        self._attempts += 1
+        self._attempt = Attempt(self, lease)
+        self.relay.connect(self._attempt)
+
+    def _on_parking_over(self) -> None:
+        if self._parked is not None:
+            self.relay.admission.expire(self._parked, self.relay.clock())
+
+    def _on_deadline(self) -> None:
+        self.fail(Failure(Reason.DEADLINE_EXCEEDED, "the deadline has passed"))
+
+    def _fail_too_large(self) -> None:
+        limit_bytes = self.relay.limits.request_bytes
+        self.fail(Failure(Reason.MESSAGE_TOO_LARGE, f"the request's message is larger than {limit_bytes} bytes"))
+
+    def _send_end(self, trailers: Fields) -> None:
+        """End our side of the agent's stream: as trailers, or as the whole response where it has not begun."""
+        fields = trailers if self.phase is Phase.STREAMING else [*RESPONSE, *trailers]
+        self.agent.http2.send_headers(self.stream, fields, is_end=True)
+
+    def _finish(self, status: str) -> None:
+        """The last thing that happens: everything that is held goes back, and one record is written."""
+        if self.phase is Phase.DONE:
+            return
+        self._move(Phase.DONE)
+        replica_id = ""
+        if self._attempt is not None:
+            replica_id = self._attempt.replica_id
+            self._attempt.cancel()
+        self._unpark()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._forget_request()
+        self.relay.metrics.finished(self.method.label, status, replica_id)
+
+    def _unpark(self) -> None:
+        if self._parking is not None:
+            self._parking.cancel()
+            self._parking = None
+        if self._parked is not None:
+            self.relay.admission.cancel(self._parked)
+            self._parked = None
+
+    def _forget_request(self) -> None:
+        self._keeps_request = False
+        self.request.clear()
+        self.relay.memory.give_back(self._kept_bytes)
+        self._kept_bytes = 0
+
+    def _move(self, phase: Phase) -> None:
+        if phase not in MOVES[self.phase]:
+            raise AssertionError(f"{self!r} to {phase.value}")
+        self.phase = phase

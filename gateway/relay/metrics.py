@@ -1,0 +1,47 @@
+"""What a worker counts of its exchanges."""
+
+from gateway.errors import Reason
+from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Registry
+from gateway.rpc.status import Code
+
+_PREFIX = "inference_gateway_"
+
+
+class RelayMetrics:
+    """Children of the token path are attributes; others are looked up once a request."""
+
+    def __init__(self, registry: Registry) -> None:
+        name = _PREFIX.__add__
+        self.inter_token = registry.histogram(
+            name("inter_token_seconds"), "Between two DATA frames of one response.", INTER_TOKEN_BOUNDS_S
+        ).child()
+        self.time_to_first_token = registry.histogram(
+            name("time_to_first_token_seconds"), "From request headers to response data.", TIME_TO_FIRST_TOKEN_BOUNDS_S
+        ).child()
+        self.messages = registry.counter(name("messages_total"), "Whole response messages relayed.").child()
+        self.streams = registry.gauge(name("streams_open"), "Exchanges that have not ended.").child()
+        self.agent_connections = registry.gauge(name("agent_connections_open"), "Connections of agents.").child()
+        self.lease_audit = registry.gauge(
+            name("lease_audit"), "Sum of leases minus counters: anything but 0 is a defect."
+        ).child()
+        self.request_bytes_held = registry.gauge(name("request_bytes_held"), "Bytes of requests held.").child()
+        self.replica_connections = registry.gauge(
+            name("replica_connections_open"), "Connections that are up.", "replica"
+        )
+        self.in_flight = registry.gauge(name("requests_in_flight"), "Leases held.", "replica")
+        self._requests = registry.counter(
+            name("requests_total"), "Exchanges ended, by what the agent was told.", "method", "status", "replica"
+        )
+        self._failures = registry.counter(
+            name("failures_total"), "Exchanges that the gateway itself ended, by reason.", "reason"
+        )
+
+    def finished(self, method: str, status: str, replica_id: str) -> None:
+        """`status` is the value of grpc-status; `replica_id` is empty where none was tried."""
+        self._requests.child(method, _STATUS_NAMES.get(status, "UNKNOWN"), replica_id).add(1)
+
+    def failed(self, reason: Reason) -> None:
+        self._failures.child(reason.value).add(1)
+
+
+_STATUS_NAMES = {str(int(code)): code.name for code in Code}

@@ -1,0 +1,88 @@
+"""A connection to one replica, or to control."""
+
+import asyncio
+from typing import Protocol
+
+from gateway.config import split_address
+from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import Fields
+from gateway.http2.limits import Limits
+from gateway.http2.streams import Stream
+from gateway.relay.flusher import Flusher
+from gateway.relay.socket_connection import Codec, SocketConnection
+
+
+class ConnectionWatcher(Protocol):
+    """The pool that a connection belongs to."""
+
+    def on_room(self, connection: "ReplicaConnection") -> None:
+        """Streams may have ended, or limits have changed."""
+        ...
+
+    def on_lost(self, connection: "ReplicaConnection") -> None: ...
+
+
+class ReplicaConnection(SocketConnection):
+    """Ready once the replica's SETTINGS have arrived: a port that accepts and says nothing serves nobody."""
+
+    is_server = False
+
+    def __init__(
+        self, flusher: Flusher, codec: Codec, limits: Limits, watcher: ConnectionWatcher, ready: asyncio.Future[None]
+    ) -> None:
+        super().__init__(flusher, codec, limits)
+        self._watcher = watcher
+        self._ready = ready
+        self.is_ready = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watcher.on_room(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.is_ready = False
+        if not self._ready.done():
+            fault = self.http2.fault
+            self._ready.set_exception(ConnectionError(fault.message if fault else "closed without a word of HTTP/2"))
+        self._watcher.on_lost(self)
+
+    async def wait_ready(self) -> None:
+        """Raises ConnectionError where the connection is lost before."""
+        await self._ready
+
+    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
+        raise AssertionError("a client is not asked")
+
+    def on_peer_ready(self) -> None:
+        self.is_ready = True
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def on_goaway(self, code: int, debug: bytes) -> None:
+        """`http2` opens no more streams here; the pool asks `can_open`."""
+
+
+class Connector:
+    """Opens connections to HOST:PORT, or to a Unix socket where the address is a path."""
+
+    def __init__(self, flusher: Flusher, codec: Codec, limits: Limits) -> None:
+        self._flusher = flusher
+        self._codec = codec
+        self._limits = limits
+
+    async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
+        """Return a connection that is ready. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        connection = ReplicaConnection(self._flusher, self._codec, self._limits, watcher, loop.create_future())
+        if address.startswith("/"):
+            await loop.create_unix_connection(lambda: connection, address)
+        else:
+            host, port = split_address(address)
+            await loop.create_connection(lambda: connection, host, port)
+        try:
+            await connection.wait_ready()
+        except BaseException:
+            connection.abort(ErrorCode.NO_ERROR, "not ready in time")
+            raise
+        return connection

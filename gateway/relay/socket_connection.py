@@ -1,0 +1,91 @@
+"""What both kinds of socket have in common: an HTTP/2 connection on an asyncio transport."""
+
+import asyncio
+from typing import cast
+
+from gateway.http2.connection import Connection
+from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import BlockCache, HeaderEncoder
+from gateway.http2.limits import Limits
+from gateway.relay.flusher import Flusher
+
+
+class Codec:
+    """What all connections of a worker share of HPACK, since none keeps a dynamic table."""
+
+    def __init__(self) -> None:
+        self.encoder = HeaderEncoder()
+        self.cache = BlockCache()
+
+
+class SocketConnection(asyncio.Protocol):
+    """An asyncio protocol around `http2`. Subclasses are its owner (http2.connection.ConnectionOwner)."""
+
+    is_server: bool
+
+    def __init__(self, flusher: Flusher, codec: Codec, limits: Limits) -> None:
+        self._flusher = flusher
+        self._transport: asyncio.Transport | None = None
+        self.is_closed = False
+        self.http2 = Connection(
+            self, is_server=self.is_server, limits=limits, encoder=codec.encoder, cache=codec.cache
+        )
+
+    # asyncio.Protocol.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        self.http2.receive(data)
+        if self.http2.is_finished:
+            self.close()
+
+    def pause_writing(self) -> None:
+        self.http2.pause()
+
+    def resume_writing(self) -> None:
+        self.http2.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        self._transport = None
+        self._end_streams()
+
+    # http2.connection.ConnectionOwner.
+
+    def on_output(self) -> None:
+        self._flusher.mark(self)
+
+    def on_ping_ack(self, payload: bytes) -> None:
+        """Nothing waits for an acknowledgement."""
+
+    # Ours.
+
+    def flush(self) -> None:
+        out = self.http2.take_output()
+        if self._transport is not None and out:
+            self._transport.write(b"".join(out) if len(out) > 1 else out[0])
+            if self.http2.is_finished:
+                self._transport.close()
+
+    def drain(self) -> None:
+        """Take no new streams, and close when the last one has ended."""
+        self.http2.drain()
+
+    def close(self) -> None:
+        """Write what is waiting and close the socket; streams that are left end with it."""
+        self.flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, code: ErrorCode, message: str) -> None:
+        self.http2.abort(code, message)
+        self.close()
+
+    def _end_streams(self) -> None:
+        streams = list(self.http2.streams.values())
+        self.http2.streams.clear()
+        for stream in streams:
+            stream.receiver.on_connection_lost()
