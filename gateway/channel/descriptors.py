@@ -1,0 +1,94 @@
+"""Accepted sockets handed from control to a worker, by SCM_RIGHTS over a Unix socket of their own.
+
+SOCK_SEQPACKET, because it keeps one descriptor to one message and still tells of the other end's close.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+# At least one byte has to go along with a descriptor (unix(7)).
+_PAYLOAD = b"\0"
+_INT = struct.Struct("i")
+_ROOM = socket.CMSG_SPACE(_INT.size)
+
+
+def descriptors_pair() -> tuple[socket.socket, socket.socket]:
+    """Return control's end and the worker's, both non-blocking."""
+    control, worker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.setblocking(False)
+    worker.setblocking(False)
+    return control, worker
+
+
+class DescriptorSender:
+    """Control's end. It owns `end`."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._end = end
+
+    def send(self, accepted: socket.socket) -> bool:
+        """Hand `accepted` over and close our copy. False: the worker is gone or takes none; then the copy stays open.
+
+        The kernel queues a few hundred (SO_SNDBUF): a worker that lets that fill up is stuck.
+        """
+        try:
+            socket.send_fds(self._end, [_PAYLOAD], [accepted.fileno()])
+        except OSError:
+            # EAGAIN: full. EPIPE, ECONNRESET: gone. ETOOMANYREFS: too many in flight.
+            return False
+        accepted.close()
+        return True
+
+    def close(self) -> None:
+        self._end.close()
+
+
+class DescriptorReceiver:
+    """The worker's end. It owns `end`; each socket that it hands to `on_accepted` is non-blocking and the callee's.
+
+    Closing it, or losing control, closes what was sent and not yet received (the kernel does).
+    """
+
+    def __init__(self, end: socket.socket, on_accepted: Callable[[socket.socket], None]) -> None:
+        end.setblocking(False)
+        self._end = end
+        self._on_accepted = on_accepted
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(end.fileno(), self._receive)
+
+    def _receive(self) -> None:
+        # A bounded batch: others of this loop get their turn when thousands connect at once.
+        for _ in range(64):
+            try:
+                # Not socket.recv_fds: it ignores its flags, and a child process would inherit the connection.
+                payload, ancillary, _, _ = self._end.recvmsg(len(_PAYLOAD), _ROOM, socket.MSG_CMSG_CLOEXEC)
+            except BlockingIOError:
+                return
+            except OSError:
+                payload, ancillary = b"", []
+            if not payload:
+                self.close()
+                return
+            self._adopt([data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS])
+
+    def _adopt(self, rights: list[bytes]) -> None:
+        if not rights:
+            # This process has no descriptor left: the kernel dropped it, and with control's copy closed the agent sees
+            # its connection end.
+            logger.warning("event=descriptor_dropped reason=no_descriptor_left")
+            return
+        accepted = socket.socket(fileno=_INT.unpack(rights[0])[0])
+        accepted.setblocking(False)
+        self._on_accepted(accepted)
+
+    def close(self) -> None:
+        """Stop receiving; may be called again."""
+        if self._end.fileno() >= 0:
+            self._loop.remove_reader(self._end.fileno())
+            self._end.close()

@@ -1,0 +1,82 @@
+"""What control and its workers tell each other: tagged msgpack maps, instants on the host's monotonic clock."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from gateway.config import Settings
+from gateway.metrics import Family
+from gateway.types import Snapshot
+
+
+class _Message(Struct, frozen=True, tag=True):
+    pass
+
+
+class Configure(_Message, frozen=True):
+    """The first message to a worker, once. It answers with `WorkerReady` when it can take connections."""
+
+    worker_id: int
+    """Stays when a crashed worker is replaced."""
+    gateway_id: str
+    """Goes to replicas as `x-gateway-id`; one for all workers and control."""
+    control_address: str
+    """Path of the Unix socket where control answers Health, Reflection and ListModels, by HTTP/2 without TLS."""
+    settings: Settings
+
+
+class FleetChanged(_Message, frozen=True):
+    """The whole fleet. One comes directly after `Configure`."""
+
+    snapshot: Snapshot
+
+
+class Drain(_Message, frozen=True):
+    """Send GOAWAY, finish what runs within `grace_s`, exit 0."""
+
+    grace_s: float
+
+
+class AskMetrics(_Message, frozen=True):
+    """Answer with `Metrics` of the same id."""
+
+    id: int
+
+
+class WorkerReady(_Message, frozen=True):
+    pass
+
+
+class OutcomeKind(StrEnum):
+    """How an attempt ended, as far as it says something of the replica."""
+
+    ANSWERED = "answered"
+    """With a status of the replica's own, good or bad: the process is alive."""
+    FAILED = "failed"
+    """UNAVAILABLE, INTERNAL or garbage from the replica, or the stream was cut."""
+    CONNECT_FAILED = "connect_failed"
+    """No connection: nothing of the request left."""
+    CONNECTION_LOST = "connection_lost"
+    """The connection ended while streams were open on it; told once, not once a stream."""
+
+
+class Outcome(_Message, frozen=True):
+    replica_id: str
+    incarnation: int
+    kind: OutcomeKind
+
+
+class Counts(_Message, frozen=True):
+    """What the worker holds now: told on change, at most every 50 ms."""
+
+    connections: int
+    streams: int
+
+
+class Metrics(_Message, frozen=True):
+    id: int
+    families: list[Family]
+
+
+Down = Configure | FleetChanged | Drain | AskMetrics
+Up = WorkerReady | Outcome | Counts | Metrics
