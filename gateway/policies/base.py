@@ -1,4 +1,4 @@
-"""What a policy is. It is asked, never told: no I/O, no await, no clock but `now_s`, no dice but its own seeded ones."""
+"""What a policy is. It is asked, never told: no I/O, no await, no clock but `now_s`, no dice but its own, seeded."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,0 +1,55 @@
+"""One step without suspension: who may serve it, which of them, lease."""
+
+import logging
+import random
+from collections.abc import Callable, Container
+
+from gateway.errors import Reason, Refused
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.leases import Lease, Ledger
+from gateway.policies.base import Policy
+from gateway.types import Facts, View, Wait
+
+__all__ = ["Dispatcher", "pushback"]
+
+_log = logging.getLogger(__name__)
+
+
+def pushback(retry_after_s: float, rng: random.Random) -> Callable[[], float]:
+    """Return what says after how many seconds to try again: never sooner than `retry_after_s`, spread over as long
+    again, so that those who were refused together do not come back together."""
+    return lambda: retry_after_s * (1 + rng.random())
+
+
+class Dispatcher:
+    """Binds a request to a replica, or says why not."""
+
+    def __init__(self, fleet: Fleet, ledger: Ledger, policy: Policy, pushback: Callable[[], float]) -> None:
+        self.policy = policy
+        self._fleet = fleet
+        self._ledger = ledger
+        self.pushback = pushback
+        self._defects: set[str] = set()
+
+    def dispatch(self, facts: Facts, now_s: float, excluded: Container[str] = ()) -> Lease | Wait | Refused:
+        """Lease a replica that is not in `excluded`. Refused as NO_REPLICA_READY where there is none to choose from."""
+        views = self._fleet.views(facts, excluded)
+        if not views:
+            return self._fleet.refusal(facts, self.pushback())
+        try:
+            choice = self.policy.pick(facts, views, now_s)
+        except Exception as error:  # noqa: BLE001 (a policy is anybody's code: its defects end one request, not the worker)
+            return self._defect(f"raised {type(error).__name__}", error)
+        if not isinstance(choice, View):
+            return choice
+        record = self._fleet.record(choice.id)
+        if record is None or choice.id in excluded or not self._fleet.is_candidate(choice, facts):
+            return self._defect("picked what is not a candidate", None)
+        return self._ledger.grant(choice, facts, record.address, now_s)
+
+    def _defect(self, what: str, error: Exception | None) -> Refused:
+        defect = f"the policy {type(self.policy).__name__} {what}"
+        if defect not in self._defects:  # each kind once: with a broken policy every request would log
+            self._defects.add(defect)
+            _log.error("%s; logged once", defect, exc_info=error)
+        return Refused(Reason.INTERNAL, defect)

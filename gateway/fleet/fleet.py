@@ -1,0 +1,160 @@
+"""A worker's copy of the fleet."""
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
+
+from gateway.errors import Reason, Refused
+from gateway.fleet.counters import Counters
+from gateway.fleet.replica import Replica
+from gateway.fleet.views import Candidates, Views
+from gateway.types import Facts, ReplicaRecord, ReplicaState, Snapshot, View
+
+__all__ = ["Fleet", "FleetChange"]
+
+_NOBODY = Candidates(())
+
+
+def _ids() -> list[str]:
+    return []
+
+
+@dataclass(slots=True)
+class FleetChange:
+    """What a snapshot changed: ids, each in one list at most."""
+
+    added: list[str] = field(default_factory=_ids)
+    changed: list[str] = field(default_factory=_ids)
+    restarted: list[str] = field(default_factory=_ids)
+    """Another incarnation answers, or the same at another address: connections to the old one are of no use."""
+    removed: list[str] = field(default_factory=_ids)
+
+
+class Fleet:
+    """Applies what control says of replicas, and knows who may get a request now."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._views = Views(counters)
+        self._replicas: dict[str, Replica] = {}
+        self._by_slot: dict[int, Replica] = {}
+        self._models: frozenset[str] | None = None
+        self._version = -1
+        self._notify: Callable[[], None] = lambda: None
+
+    def on_change(self, notify: Callable[[], None]) -> None:
+        """Call `notify` whenever a request that had to wait may be worth another try."""
+        self._notify = notify
+
+    def apply(self, snapshot: Snapshot) -> FleetChange:
+        """Take a snapshot over. One not newer than the last is ignored; replicas that are GONE count as absent."""
+        change = FleetChange()
+        if snapshot.version <= self._version:
+            return change
+        self._version = snapshot.version
+        rows = {row.id: row for row in snapshot.replicas if row.state != ReplicaState.GONE}
+        for replica_id in self._replicas.keys() - rows.keys():
+            self._remove(replica_id)
+            change.removed.append(replica_id)
+        for row in rows.values():
+            self._apply_row(row, change)
+        self._notify()
+        return change
+
+    def set_reachable(self, replica_id: str, is_reachable: bool) -> None:
+        """Say whether this worker's own connection is up or untried; unknown replicas are ignored."""
+        replica = self._replicas.get(replica_id)
+        if replica is not None and replica.is_reachable != is_reachable:
+            replica.is_reachable = is_reachable
+            self._forget()
+            self._notify()
+
+    def record(self, replica_id: str) -> ReplicaRecord | None:
+        replica = self._replicas.get(replica_id)
+        return replica.record if replica else None
+
+    def views(self, facts: Facts, excluded: Container[str] = ()) -> Sequence[View]:
+        """Return who may serve it, by id: ready, reachable, not `excluded`. To keep it, copy it: views are replaced."""
+        views = self._candidates(facts.model).views
+        return [view for view in views if view.id not in excluded] if excluded else views
+
+    def is_candidate(self, view: View, facts: Facts) -> bool:
+        """Whether `view` is one of `views(facts)`, without a scan."""
+        return view in self._candidates(facts.model)
+
+    def refusal(self, facts: Facts, retry_after_s: float = 1.0) -> Refused:
+        """Say why `views(facts)` is empty."""
+        models = self._all_models()
+        if facts.model == "" and len(models) > 1:
+            return Refused(Reason.INVALID_REQUEST, f"name one of the {len(models)} models that are served here")
+        if facts.model and facts.model not in models and self._has_named_all():
+            return Refused(Reason.MODEL_NOT_FOUND, f"no replica serves the model {facts.model!r}")
+        of = f" of the model {facts.model!r}" if facts.model else ""
+        return Refused(Reason.NO_REPLICA_READY, f"no replica{of} is ready", retry_after_s=retry_after_s)
+
+    def slot(self, view: View) -> int | None:
+        """Return where the view's incarnation is counted; None once that incarnation is no more."""
+        replica = self._replicas.get(view.id)
+        return replica.slot if replica and replica.record.incarnation == view.incarnation else None
+
+    def counted(self, slot: int, *, is_freed: bool) -> None:
+        """Take notice of new counts in `slot`, and whether they fell."""
+        replica = self._by_slot.get(slot)
+        if replica is not None:
+            self._views.touch(replica)
+            if is_freed:
+                self._notify()
+
+    def _apply_row(self, row: ReplicaRecord, change: FleetChange) -> None:
+        replica = self._replicas.get(row.id)
+        if replica is None:
+            self._add(row)
+            change.added.append(row.id)
+            return
+        old = replica.record
+        if (old.incarnation, old.address) != (row.incarnation, row.address):
+            self._remove(row.id)
+            self._add(row)
+            change.restarted.append(row.id)
+        elif old != row:
+            replica.record = row
+            if (old.state, old.models) != (row.state, row.models):
+                self._forget()
+            self._views.touch(replica)
+            change.changed.append(row.id)
+
+    def _add(self, row: ReplicaRecord) -> None:
+        slot = self._counters.open(row.id, row.incarnation)
+        self._replicas[row.id] = self._by_slot[slot] = Replica(row, slot)
+        self._forget()
+
+    def _remove(self, replica_id: str) -> None:
+        slot = self._replicas.pop(replica_id).slot
+        del self._by_slot[slot]
+        self._counters.close(slot)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._views.forget()
+        self._models = None
+
+    def _candidates(self, model: str | None) -> Candidates:
+        for slot in self._counters.changed_elsewhere():
+            self.counted(slot, is_freed=False)
+        if model == "":
+            models = self._all_models()
+            if len(models) > 1:
+                return _NOBODY
+            model = next(iter(models), None)
+        return self._views.of(model, self._replicas.values())
+
+    def _all_models(self) -> frozenset[str]:
+        if self._models is None:
+            self._models = frozenset[str]().union(*(replica.record.models or () for replica in self._replicas.values()))
+        return self._models
+
+    def _has_named_all(self) -> bool:
+        """Whether there are replicas and each was asked for its models."""
+        return bool(self._replicas) and all(replica.record.models is not None for replica in self._replicas.values())
+
+    def __repr__(self) -> str:
+        return f"<Fleet version {self._version}: {', '.join(map(repr, self._replicas.values()))}>"

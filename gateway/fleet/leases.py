@@ -1,0 +1,96 @@
+"""Leases: what each attempt claims of a replica, counted once and given back once, on whatever end it meets."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gateway.fleet.counters import Counters, LocalCounters
+from gateway.fleet.fleet import Fleet
+from gateway.types import Facts, View
+
+__all__ = ["Counters", "Lease", "LeaseError", "Ledger", "LocalCounters"]
+
+
+class LeaseError(AssertionError):
+    """A defect of ours: a lease released twice, or granted on an incarnation that is no more."""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One attempt's claim on one incarnation of a replica, from dispatch until the replica's stream has ended."""
+
+    replica_id: str
+    incarnation: int
+    address: str
+    facts: Facts
+    granted_at: float
+    slot: int
+    prefill_tokens: int
+    """Uncached prompt tokens that it still counts."""
+    ledger: "Ledger" = field(repr=False)
+    is_released: bool = False
+
+    def first_token(self) -> None:
+        """Count its prompt as read. May be called for every token, and after the end."""
+        if self.prefill_tokens:
+            self.ledger.prefilled(self)
+
+    def release(self) -> None:
+        """Give everything back. A second call raises LeaseError."""
+        self.ledger.release(self)
+
+
+class Ledger:
+    """Grants leases and keeps the counters equal to their sum."""
+
+    def __init__(self, fleet: Fleet, counters: Counters) -> None:
+        self._fleet = fleet
+        self._counters = counters
+        self._leases: set[Lease] = set()
+
+    def grant(self, view: View, facts: Facts, address: str, now_s: float) -> Lease:
+        """Claim a place on the incarnation that `view` shows. The whole prompt is taken as uncached."""
+        slot = self._fleet.slot(view)
+        if slot is None:
+            raise LeaseError(f"{view.id}/{view.incarnation} is no more")
+        tokens = facts.prompt_tokens
+        lease = Lease(view.id, view.incarnation, address, facts, now_s, slot, tokens, self)
+        self._leases.add(lease)
+        self._counters.add(slot, 1, tokens, tokens)
+        self._fleet.counted(slot, is_freed=False)
+        return lease
+
+    def prefilled(self, lease: Lease) -> None:
+        """The lease's own `first_token`."""
+        self._counters.add(lease.slot, 0, -lease.prefill_tokens, 0)
+        lease.prefill_tokens = 0
+        self._fleet.counted(lease.slot, is_freed=True)
+
+    def release(self, lease: Lease) -> None:
+        """The lease's own `release`."""
+        if lease.is_released:
+            raise LeaseError(f"released twice: {lease!r}")
+        lease.is_released = True
+        self._leases.remove(lease)
+        self._counters.add(lease.slot, -1, -lease.prefill_tokens, -lease.facts.prompt_tokens)
+        lease.prefill_tokens = 0
+        self._fleet.counted(lease.slot, is_freed=True)
+
+    def audit(self) -> int:
+        """How far the counters are from the sum of the leases: 0, or there is a defect. Differences do not cancel."""
+        sums: Counter[tuple[int, str]] = Counter()
+        for lease in self._leases:
+            sums[lease.slot, "requests"] += 1
+            sums[lease.slot, "prefill_tokens"] += lease.prefill_tokens
+            sums[lease.slot, "context_tokens"] += lease.facts.prompt_tokens
+        for slot, (requests, prefill_tokens, context_tokens) in self._counters.own():
+            sums[slot, "requests"] -= requests
+            sums[slot, "prefill_tokens"] -= prefill_tokens
+            sums[slot, "context_tokens"] -= context_tokens
+        return sum(map(abs, sums.values()))
+
+    def __len__(self) -> int:
+        """Leases held."""
+        return len(self._leases)
+
+    def __repr__(self) -> str:
+        return f"<Ledger of {len(self)}>"

@@ -1,0 +1,71 @@
+"""Who may serve a model: an index from model to the views of its candidates, kept between requests.
+
+Building all views for each pick costs 0.4 us a replica. So a list is built when a model is first asked for after the
+candidates changed, and between such changes only the views of those replicas are replaced whose row or counts changed.
+"""
+
+from collections.abc import Iterable
+
+from gateway.fleet.counters import Counters
+from gateway.fleet.replica import Replica
+from gateway.types import View
+
+__all__ = ["Candidates", "Views"]
+
+
+class Candidates:
+    """The views of those that may serve one model, by replica id."""
+
+    __slots__ = ("_places", "views")
+
+    def __init__(self, views: Iterable[View]) -> None:
+        self.views = sorted(views, key=lambda view: view.id)
+        self._places = {view.id: place for place, view in enumerate(self.views)}
+
+    def __contains__(self, view: View) -> bool:
+        """Whether it is the present view of a candidate: the object, not one like it."""
+        place = self._places.get(view.id)
+        return place is not None and self.views[place] is view
+
+    def replace(self, view: View) -> None:
+        place = self._places.get(view.id)
+        if place is not None:
+            self.views[place] = view
+
+
+class Views:
+    """The candidates for each model that was asked for."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._candidates: dict[str | None, Candidates] = {}
+        self._stale: dict[str, Replica] = {}
+
+    def touch(self, replica: Replica) -> None:
+        """Its row or its counts changed."""
+        self._stale[replica.record.id] = replica
+
+    def forget(self) -> None:
+        """Who is a candidate for what has changed."""
+        self._candidates.clear()
+        self._stale.clear()
+
+    def of(self, model: str | None, replicas: Iterable[Replica]) -> Candidates:
+        """Return the candidates for `model` among `replicas`, which are read only where the answer is not at hand."""
+        if self._stale:
+            self._refresh()
+        candidates = self._candidates.get(model)
+        if candidates is None:
+            candidates = Candidates(
+                replica.view(self._counters) for replica in replicas if replica.is_candidate and replica.serves(model)
+            )
+            if candidates.views:  # models that nobody serves are the agents' to invent, so they are not kept
+                self._candidates[model] = candidates
+        return candidates
+
+    def _refresh(self) -> None:
+        for replica in self._stale.values():
+            view = replica.view(self._counters)
+            for candidates in self._candidates.values():
+                candidates.replace(view)
+        self._stale.clear()
