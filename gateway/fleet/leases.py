@@ -75,6 +75,10 @@ class Ledger:
         lease.prefill_tokens = 0
         self._fleet.counted(lease.slot, is_freed=True)
 
+    def held(self) -> Counter[str]:
+        """Return how many leases each replica has here, whatever its incarnation."""
+        return Counter(lease.replica_id for lease in self._leases)
+
     def audit(self) -> int:
         """How far the counters are from the sum of the leases: 0, or there is a defect. Differences do not cancel."""
         sums: Counter[tuple[int, str]] = Counter()

@@ -27,13 +27,12 @@ class AgentConnection(SocketConnection):
         self._handshake: Timer | None = relay.call_at(
             relay.clock() + relay.limits.handshake_timeout_s, self._on_handshake_timeout
         )
-        relay.agents.add(self)
+        relay.add_agent(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._relay.agents.discard(self)
         self._end_handshake()
         super().connection_lost(exc)
-        self._relay.on_agent_lost()
+        self._relay.remove_agent(self)
 
     # http2.connection.ConnectionOwner.
 

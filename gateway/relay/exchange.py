@@ -261,7 +261,7 @@ class Exchange:
 
     def _on_parking_over(self) -> None:
         if self._parked is not None:
-            self.relay.admission.expire(self._parked, self.relay.clock())
+            self.fail(self.relay.admission.expire(self._parked))
 
     def _on_deadline(self) -> None:
         self.fail(Failure(Reason.DEADLINE_EXCEEDED, "the deadline has passed"))

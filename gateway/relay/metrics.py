@@ -1,8 +1,14 @@
 """What a worker counts of its exchanges."""
 
+from typing import TYPE_CHECKING
+
 from gateway.errors import Reason
+from gateway.fleet.leases import Ledger
 from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Registry
 from gateway.rpc.status import Code
+
+if TYPE_CHECKING:
+    from gateway.relay.relay import Relay
 
 _PREFIX = "inference_gateway_"
 
@@ -39,6 +45,22 @@ class RelayMetrics:
     def finished(self, method: str, status: str, replica_id: str) -> None:
         """`status` is the value of grpc-status; `replica_id` is empty where none was tried."""
         self._requests.child(method, _STATUS_NAMES.get(status, "UNKNOWN"), replica_id).add(1)
+
+    def update(self, relay: "Relay", ledger: Ledger) -> None:
+        """Set what is measured only when somebody asks."""
+        self.streams.set(relay.open_streams)
+        self.agent_connections.set(len(relay.agents))
+        self.request_bytes_held.set(relay.memory.held_bytes)
+        self.lease_audit.set(ledger.audit())
+        in_flight = ledger.held()
+        for replica_id, pool in relay.pools.items():
+            self.replica_connections.child(replica_id).set(pool.ready_connections)
+            self.in_flight.child(replica_id).set(in_flight[replica_id])
+
+    def forget(self, replica_id: str) -> None:
+        """The replica is gone, and its gauges with it."""
+        self.replica_connections.remove(replica_id)
+        self.in_flight.remove(replica_id)
 
     def failed(self, reason: Reason) -> None:
         self._failures.child(reason.value).add(1)

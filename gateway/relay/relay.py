@@ -1,5 +1,6 @@
 """What the connections and exchanges of one worker share."""
 
+import asyncio
 from collections.abc import Callable
 
 from gateway.config import LimitSettings
@@ -58,7 +59,8 @@ class Relay:
         self._call_later = call_later
         self._control = control
         self._new_pool = new_pool
-        self.on_agent_lost = on_counts
+        self.on_counts = on_counts
+        self._idle: asyncio.Future[None] | None = None
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at an instant of `clock`."""
@@ -82,12 +84,29 @@ class Relay:
         """Follow the fleet: a pool for each replica, warm before the first request."""
         for replica_id in (*change.removed, *change.restarted):
             self.pools.pop(replica_id).close()
+            self.metrics.forget(replica_id)
         for replica_id in (*change.added, *change.restarted):
             self.pools[replica_id] = self._new_pool(replica_id)
 
     @property
     def open_streams(self) -> int:
         return sum(len(agent.http2.streams) for agent in self.agents)
+
+    def add_agent(self, agent: AgentConnection) -> None:
+        self.agents.add(agent)
+        self.on_counts()
+
+    def remove_agent(self, agent: AgentConnection) -> None:
+        self.agents.discard(agent)
+        self.on_counts()
+        if not self.agents and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def wait_idle(self) -> None:
+        """Return when there is no connection of an agent. One caller at a time."""
+        if self.agents:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
 
     def drain(self) -> None:
         """Tell every agent to take its next requests elsewhere."""

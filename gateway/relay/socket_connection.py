@@ -64,11 +64,14 @@ class SocketConnection(asyncio.Protocol):
     # Ours.
 
     def flush(self) -> None:
+        transport = self._transport
+        if transport is None:
+            return
         out = self.http2.take_output()
-        if self._transport is not None and out:
-            self._transport.write(b"".join(out) if len(out) > 1 else out[0])
-            if self.http2.is_finished:
-                self._transport.close()
+        if out:
+            transport.write(b"".join(out) if len(out) > 1 else out[0])
+        if self.http2.is_finished:
+            transport.close()
 
     def drain(self) -> None:
         """Take no new streams, and close when the last one has ended."""

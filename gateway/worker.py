@@ -1,0 +1,187 @@
+"""A worker process: relays what agents and replicas say to each other. Composition root; started by control.
+
+    python -m gateway.worker --channel-fd N --descriptors-fd M
+"""
+
+import argparse
+import asyncio
+import functools
+import gc
+import logging
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+
+import uvloop
+
+from gateway.channel.channel import open_worker_end
+from gateway.channel.descriptors import DescriptorReceiver
+from gateway.channel.messages import AskMetrics, Configure, Counts, Down, Drain, FleetChanged, Metrics, Up, WorkerReady
+from gateway.dialects.table import MethodTable
+from gateway.dispatch.admission import Admission, Parking
+from gateway.dispatch.dispatch import Dispatcher, pushback
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.leases import Ledger, LocalCounters
+from gateway.http2.limits import Limits
+from gateway.metrics import ProcessMetrics, Registry
+from gateway.policies import build
+from gateway.relay.agent_connection import AgentConnection
+from gateway.relay.flusher import Flusher
+from gateway.relay.metrics import RelayMetrics
+from gateway.relay.pool import Pool
+from gateway.relay.relay import Relay
+from gateway.relay.replica_connection import Connector
+from gateway.relay.socket_connection import Codec
+
+_log = logging.getLogger(__name__)
+
+_COUNTS_INTERVAL_S = 0.05
+"""How often control is told of connections and streams, at most."""
+_RETRY_AFTER_S = 1.0
+"""Pushback where nothing better is known: about the time in which a restarted gateway or a probe sees a change."""
+
+Spawn = Callable[[Coroutine[None, None, None]], object]
+
+
+class Worker:
+    """Everything that one worker owns, wired together. Made when control has sent its settings."""
+
+    def __init__(self, configure: Configure, send: Callable[[Up], bool], spawn: Spawn) -> None:
+        settings = configure.settings
+        self._send = send
+        self._spawn = spawn
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._rng = random.Random()
+        self._registry = Registry()
+        self._process_metrics = ProcessMetrics(self._registry, f"worker-{configure.worker_id}")
+        self._counts_due = False
+        self._fleet = Fleet(counters := LocalCounters())
+        self._ledger = Ledger(self._fleet, counters)
+        self._pushback = pushback(_RETRY_AFTER_S, self._rng)
+        policy = build(settings.policy, self._rng)
+        dispatcher = Dispatcher(self._fleet, self._ledger, policy, self._pushback)
+        self._admission = Admission(self._fleet, dispatcher, Parking(settings.parking_s), self._on_dirty)
+        flusher = Flusher(self._loop.call_soon)
+        codec = Codec()
+        self._connector = Connector(flusher, codec, Limits(header_list_bytes=settings.limits.header_bytes_hard))
+        self._metrics = RelayMetrics(self._registry)
+        self._relay = Relay(
+            limits=settings.limits,
+            methods=MethodTable(settings.opaque_services),
+            admission=self._admission,
+            metrics=self._metrics,
+            flusher=flusher,
+            codec=codec,
+            clock=time.monotonic,
+            call_later=self._loop.call_later,
+            pushback=self._pushback,
+            gateway_id=configure.gateway_id,
+            control=self._pool(configure.control_address, lambda is_usable: None),
+            new_pool=self._replica_pool,
+            on_counts=self._on_counts,
+        )
+
+    def on_fleet(self, message: FleetChanged) -> None:
+        self._relay.apply(self._fleet.apply(message.snapshot))
+
+    def on_accepted(self, accepted: socket.socket) -> None:
+        self._spawn(self._adopt(accepted))
+
+    def on_metrics_asked(self, message: AskMetrics) -> None:
+        self._process_metrics.update()
+        self._metrics.update(self._relay, self._ledger)
+        self._send(Metrics(message.id, self._registry.dump()))
+
+    async def drain(self, grace_s: float) -> None:
+        """Finish what runs, within the grace."""
+        self._relay.drain()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._relay.wait_idle()
+        except TimeoutError:
+            _log.warning("event=grace_over streams=%d", self._relay.open_streams)
+        self._relay.close()
+
+    async def _adopt(self, accepted: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: AgentConnection(self._relay), accepted)
+        except OSError as error:
+            _log.info("event=agent_gone error=%r", str(error))
+            accepted.close()
+
+    def _replica_pool(self, replica_id: str) -> Pool:
+        record = self._fleet.record(replica_id)
+        assert record is not None
+        return self._pool(record.address, lambda is_usable: self._fleet.set_reachable(replica_id, is_usable))
+
+    def _pool(self, address: str, on_usable: Callable[[bool], None]) -> Pool:
+        return Pool(address, self._settings.connect, self._connector, self._spawn, self._rng, on_usable)
+
+    def _on_dirty(self) -> None:
+        self._loop.call_soon(lambda: self._admission.run(time.monotonic()))
+
+    def _on_counts(self) -> None:
+        if not self._counts_due:
+            self._counts_due = True
+            self._loop.call_later(_COUNTS_INTERVAL_S, self._tell_counts)
+
+    def _tell_counts(self) -> None:
+        self._counts_due = False
+        self._send(Counts(len(self._relay.agents), self._relay.open_streams))
+
+
+async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: asyncio.TaskGroup) -> None:
+    """Do what control says until it asks to drain, or is gone, and the last stream has ended."""
+    inbox: asyncio.Queue[Down | None] = asyncio.Queue()
+    hang_up = functools.partial(inbox.put_nowait, None)
+    channel = await open_worker_end(channel_end, inbox.put_nowait, lambda error: hang_up())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, hang_up)
+    configure = await inbox.get()
+    if not isinstance(configure, Configure):
+        return
+    worker = Worker(configure, channel.send, tasks.create_task)
+    receiver: DescriptorReceiver | None = None
+    draining: asyncio.Task[None] | None = None
+    while draining is None or not draining.done():
+        match await inbox.get():
+            case FleetChanged() as message:
+                worker.on_fleet(message)
+                if receiver is None:
+                    receiver = DescriptorReceiver(descriptors, worker.on_accepted)
+                    channel.send(WorkerReady())
+            case AskMetrics() as message:
+                worker.on_metrics_asked(message)
+            case message:
+                grace_s = message.grace_s if isinstance(message, Drain) else configure.settings.grace_s
+                if draining is None:
+                    draining = tasks.create_task(worker.drain(grace_s))
+                    draining.add_done_callback(lambda task: hang_up())
+    if receiver is not None:
+        receiver.close()
+    channel.close()
+
+
+async def _run(channel_fd: int, descriptors_fd: int) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        await serve(socket.socket(fileno=channel_fd), socket.socket(fileno=descriptors_fd), tasks)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m gateway.worker")
+    parser.add_argument("--channel-fd", type=int, required=True)
+    parser.add_argument("--descriptors-fd", type=int, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="level=%(levelname)s process=worker %(message)s")
+    # A terminal's Ctrl-C reaches the whole process group; control decides what it means for us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What start-up has made lives for ever: collections need not look at it.
+    gc.freeze()
+    uvloop.run(_run(arguments.channel_fd, arguments.descriptors_fd))
+
+
+if __name__ == "__main__":
+    main()
