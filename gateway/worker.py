@@ -1,6 +1,6 @@
 """A worker process: relays what agents and replicas say to each other. Composition root; started by control.
 
-    python -m gateway.worker --channel-fd N --descriptors-fd M
+python -m gateway.worker --channel-fd N --descriptors-fd M
 """
 
 import argparse
@@ -35,6 +35,7 @@ from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
 from gateway.relay.socket_connection import Codec
+from gateway.types import ReplicaState
 
 _log = logging.getLogger(__name__)
 
@@ -79,14 +80,14 @@ class Worker:
             clock=time.monotonic,
             call_later=self._loop.call_later,
             pushback=self._pushback,
-            gateway_id=configure.gateway_id,
+            gateway_id=(b"x-gateway-id", configure.gateway_id.encode("ascii")),
             control=self._pool(configure.control_address, lambda is_usable: None),
             new_pool=self._replica_pool,
             on_counts=self._on_counts,
         )
 
     def on_fleet(self, message: FleetChanged) -> None:
-        self._relay.apply(self._fleet.apply(message.snapshot))
+        self._relay.apply(self._fleet.apply(message.snapshot), self._is_ready)
 
     def on_accepted(self, accepted: socket.socket) -> None:
         self._spawn(self._adopt(accepted))
@@ -112,6 +113,10 @@ class Worker:
         except OSError as error:
             _log.info("event=agent_gone error=%r", str(error))
             accepted.close()
+
+    def _is_ready(self, replica_id: str) -> bool:
+        record = self._fleet.record(replica_id)
+        return record is not None and record.state is ReplicaState.READY
 
     def _replica_pool(self, replica_id: str) -> Pool:
         record = self._fleet.record(replica_id)

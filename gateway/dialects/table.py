@@ -8,7 +8,11 @@ from gateway.errors import Failure, Reason
 from gateway.rpc.call import Call
 from gateway.types import Facts
 
-CONTROL_SERVICES = ("grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+CONTROL_SERVICES = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+    "grpc.reflection.v1alpha.ServerReflection",
+)
 CONTROL_METHODS = (f"/{inference_v1.SERVICE}/ListModels",)
 
 

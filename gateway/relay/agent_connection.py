@@ -56,9 +56,6 @@ class AgentConnection(SocketConnection):
     def on_peer_ready(self) -> None:
         self._end_handshake()
 
-    def on_goaway(self, code: int, debug: bytes) -> None:
-        """The agent leaves: its streams end by themselves."""
-
     def _on_handshake_timeout(self) -> None:
         self.abort(ErrorCode.SETTINGS_TIMEOUT, "no HTTP/2 handshake in time")
 

@@ -25,7 +25,17 @@ _SENDING = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
 class Attempt:
     """The replica's stream of an exchange, from the lease to the stream's end (http2.streams.StreamReceiver)."""
 
-    __slots__ = ("_credited_ahead", "_exchange", "_headers", "_last_at", "_messages", "connection", "is_over", "lease", "stream")
+    __slots__ = (
+        "_credited_ahead",
+        "_exchange",
+        "_headers",
+        "_last_at",
+        "_messages",
+        "connection",
+        "is_over",
+        "lease",
+        "stream",
+    )
 
     def __init__(self, exchange: "Exchange", lease: Lease | None) -> None:
         self.lease = lease
@@ -52,7 +62,7 @@ class Attempt:
         exchange = self._exchange
         self.connection = connection
         fields = exchange.call.fields_at(exchange.relay.clock())
-        is_empty = exchange.is_request_whole and not exchange.request
+        is_empty = exchange.body.is_whole and not exchange.body.chunks
         fields.append(exchange.relay.gateway_id)
         self.stream = connection.http2.open_stream(fields, self, is_end=is_empty)
         exchange.send_request(self)

@@ -11,9 +11,10 @@ from gateway.fleet.leases import Lease
 from gateway.http2.headers import Fields
 from gateway.http2.streams import Stream
 from gateway.relay.attempt import Attempt
+from gateway.relay.request_body import RequestBody
 from gateway.relay.timer import Timer
 from gateway.rpc.call import RESPONSE, Call
-from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, inflate, message_end
+from gateway.rpc.framing import PREFIX_BYTES, inflate
 from gateway.rpc.status import Code, status_of
 from gateway.types import Facts
 
@@ -52,9 +53,8 @@ class Exchange:
     """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
 
     __slots__ = (
-        "_attempt", "_attempts", "_credited_bytes", "_deadline", "_facts", "_keeps_request", "_kept_bytes", "_parked",
-        "_parking", "_sent_bytes", "_started_at", "agent", "call", "is_request_whole", "method", "phase", "relay",
-        "request", "stream",
+        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "_started_at", "agent", "body", "call",
+        "method", "phase", "relay", "stream",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", agent: "AgentConnection", stream: Stream, call: Call, method: Method) -> None:
@@ -64,15 +64,7 @@ class Exchange:
         self.call = call
         self.method = method
         self.phase = Phase.READING
-        self.request: list[bytes] = []
-        """The request's DATA so far, kept until no other attempt can need it."""
-        self.is_request_whole = False
-        self._keeps_request = True
-        self._kept_bytes = 0
-        self._credited_bytes = 0
-        """Of the request, told to the agent as consumed."""
-        self._sent_bytes = 0
-        """Of the request, by the current attempt."""
+        self.body = RequestBody(relay.memory, relay.limits.request_bytes, is_message=method.reads_request)
         self._attempt: Attempt | None = None
         self._attempts = 0
         self._facts: Facts | None = None
@@ -88,11 +80,15 @@ class Exchange:
         """The request's headers have arrived."""
         if self.call.deadline_at is not None:
             self._deadline = self.relay.call_at(self.call.deadline_at, self._on_deadline)
-        self.is_request_whole = is_end
-        if not self.method.reads_request:
+        if self.method.reads_request:
+            if is_end:
+                self._receive_request(b"", is_end=True)
+            return
+        self.body.is_whole = is_end
+        try:
             self._dispatch(b"")
-        elif is_end:
-            self._read_message()
+        except Failure as failure:
+            self.fail(failure)
 
     # http2.streams.StreamReceiver: what the agent sends.
 
@@ -120,24 +116,25 @@ class Exchange:
 
     def send_request(self, attempt: Attempt) -> None:
         """Send what there is of the request on the attempt's new stream."""
-        self._sent_bytes = 0
-        last = len(self.request) - 1
-        for position, chunk in enumerate(self.request):
-            attempt.send(chunk, is_end=self.is_request_whole and position == last)
+        body = self.body
+        body.begin_attempt()
+        last = len(body.chunks) - 1
+        for position, chunk in enumerate(body.chunks):
+            attempt.send(chunk, is_end=body.is_whole and position == last)
+        body.let_go()
 
     def on_request_sent(self, size: int) -> None:
-        """The replica has taken bytes of the request. The agent may send as many, unless it had credit for them before."""
-        self._sent_bytes += size
-        if self._sent_bytes > self._credited_bytes and self.phase is not Phase.DONE:
-            self.agent.http2.credit(self.stream, self._sent_bytes - self._credited_bytes)
-            self._credited_bytes = self._sent_bytes
+        """The replica has taken bytes of the request: the agent may send as many."""
+        credit = self.body.credit_sent(size)
+        if credit and self.phase is not Phase.DONE:
+            self.agent.http2.credit(self.stream, credit)
 
     def on_first_data(self, now_s: float) -> None:
         self.relay.metrics.time_to_first_token.observe(now_s - self._started_at)
 
     def begin_response(self, fields: Fields) -> None:
         self._move(Phase.STREAMING)
-        self._forget_request()
+        self.body.forget()
         self.agent.http2.send_headers(self.stream, fields)
 
     def end_response(self, trailers: Fields, messages: int) -> None:
@@ -149,7 +146,7 @@ class Exchange:
     def on_unprocessed(self, failure: Failure) -> None:
         """No replica has seen the request: try another, once; the same one where there is no other."""
         attempt = self._attempt
-        if self.method.is_control or attempt is None or self._attempts >= _MAX_ATTEMPTS or not self._keeps_request:
+        if self.method.is_control or attempt is None or self._attempts >= _MAX_ATTEMPTS or not self.body.is_kept:
             self.fail(failure)
             return
         self._attempt = None
@@ -171,55 +168,24 @@ class Exchange:
     def _receive_request(self, payload: bytes, *, is_end: bool) -> None:
         if self.phase is Phase.DONE:
             return
-        self.is_request_whole = is_end
-        self._keep(payload)
-        attempt = self._attempt
-        if attempt is not None and attempt.stream is not None:
-            attempt.send(payload, is_end=is_end)
-        elif self._keeps_request:
-            self._credited_bytes += len(payload)
-            self.agent.http2.credit(self.stream, len(payload))
-        if self.phase is Phase.READING:
-            self._read_message()
-
-    def _keep(self, payload: bytes) -> None:
-        """Keep bytes of the request for as long as an attempt may need them, within the limits."""
-        if not self._keeps_request:
-            return
-        self.request.append(payload)
-        self._kept_bytes += len(payload)
-        if not self.relay.memory.take(len(payload)):
-            self.fail(Failure(Reason.OVERLOADED, "too many bytes of requests wait for a replica"))
-        elif self._kept_bytes > self.relay.limits.request_bytes + PREFIX_BYTES:
-            if self.method.reads_request:
-                self._fail_too_large()
-            elif self._attempt is not None and self._attempt.stream is not None:
-                self._forget_request()
-
-    def _read_message(self) -> None:
-        """Go on with a pick once the first message, or what stands for it, is complete."""
-        if not self.method.reads_request:
-            return
-        data = self.request[0] if len(self.request) == 1 else b"".join(self.request)
-        self.request = [data]
+        body, attempt = self.body, self._attempt
+        body.is_whole = is_end
         try:
-            end = message_end(data, 0)
-        except MalformedFraming:
-            self.fail(Failure(Reason.INVALID_REQUEST, "the request is no gRPC message"))
-            return
-        if end is not None and end > self.relay.limits.request_bytes + PREFIX_BYTES:
-            self._fail_too_large()
-        elif end is not None and end <= len(data):
-            self._dispatch(data[:end])
-        elif self.is_request_whole:
-            self.fail(Failure(Reason.INVALID_REQUEST, "the request ends inside its message"))
-
-    def _dispatch(self, message: bytes) -> None:
-        try:
-            self._facts = self.method.facts(self.call, self._content(message))
+            body.add(payload)
+            if self.phase is Phase.READING and (message := body.message()) is not None:
+                self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
+                self._dispatch(message)
+            elif attempt is not None and attempt.stream is not None:
+                attempt.send(payload, is_end=is_end)
+                body.let_go()
+            else:
+                self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
         except Failure as failure:
             self.fail(failure)
-            return
+
+    def _dispatch(self, message: bytes) -> None:
+        """Read the facts and go on with a pick. Raises Failure."""
+        self._facts = self.method.facts(self.call, self._content(message))
         if self.method.is_control:
             self._attempt_with(None)
         else:
@@ -266,10 +232,6 @@ class Exchange:
     def _on_deadline(self) -> None:
         self.fail(Failure(Reason.DEADLINE_EXCEEDED, "the deadline has passed"))
 
-    def _fail_too_large(self) -> None:
-        limit_bytes = self.relay.limits.request_bytes
-        self.fail(Failure(Reason.MESSAGE_TOO_LARGE, f"the request's message is larger than {limit_bytes} bytes"))
-
     def _send_end(self, trailers: Fields) -> None:
         """End our side of the agent's stream: as trailers, or as the whole response where it has not begun."""
         fields = trailers if self.phase is Phase.STREAMING else [*RESPONSE, *trailers]
@@ -287,7 +249,7 @@ class Exchange:
         self._unpark()
         if self._deadline is not None:
             self._deadline.cancel()
-        self._forget_request()
+        self.body.forget()
         self.relay.metrics.finished(self.method.label, status, replica_id)
 
     def _unpark(self) -> None:
@@ -297,12 +259,6 @@ class Exchange:
         if self._parked is not None:
             self.relay.admission.cancel(self._parked)
             self._parked = None
-
-    def _forget_request(self) -> None:
-        self._keeps_request = False
-        self.request.clear()
-        self.relay.memory.give_back(self._kept_bytes)
-        self._kept_bytes = 0
 
     def _move(self, phase: Phase) -> None:
         if phase not in MOVES[self.phase]:

@@ -5,6 +5,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Protocol
 
 from gateway.config import ConnectSettings
@@ -23,8 +24,8 @@ class Acquirer(Protocol):
 
 
 class Pool:
-    """Keeps one connection up and opens more where the replica limits the streams of each. After a failure it tries again
-    by itself, ever more slowly, and is not `is_usable` until that has succeeded."""
+    """Keeps one connection up and opens more where the replica limits the streams of each. After a failure it tries
+    again by itself, ever more slowly, and says by `on_usable` that it is of no use until that has succeeded."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Pool:
         self._waiting: deque[Acquirer] = deque()
         self._is_connecting = False
         self._is_closed = False
+        self._wake = asyncio.Event()
         self._failures = 0
 
     def __repr__(self) -> str:
@@ -68,7 +70,8 @@ class Pool:
             self._waiting.remove(acquirer)
 
     def warm(self) -> None:
-        """Begin to connect unless that is under way."""
+        """Begin to connect unless that is under way; then do not wait until the next try."""
+        self._wake.set()
         if not self._is_connecting and not self._is_closed:
             self._is_connecting = True
             self._spawn(self._connect())
@@ -76,6 +79,7 @@ class Pool:
     def close(self) -> None:
         """The replica is gone: streams finish, nothing new begins."""
         self._is_closed = True
+        self._wake.set()
         self._fail_waiting("the replica is gone")
         for connection in list(self._connections):
             connection.drain()
@@ -125,7 +129,7 @@ class Pool:
                     connection = await self._connect_once()
                 except (OSError, TimeoutError) as error:
                     self._on_failure(f"{self.address}: {error or 'no answer in time'}")
-                    await asyncio.sleep(self._backoff_s())
+                    await self._pause()
                 else:
                     self._failures = 0
                     self._connections.append(connection)
@@ -149,6 +153,12 @@ class Pool:
             _log.warning("event=connect_failed address=%s error=%r", self.address, message)
         self._on_usable(False)
         self._fail_waiting(message)
+
+    async def _pause(self) -> None:
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._backoff_s()):
+                await self._wake.wait()
 
     def _backoff_s(self) -> float:
         settings = self._settings

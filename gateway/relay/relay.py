@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gateway.config import LimitSettings
 from gateway.dialects.table import MethodTable
@@ -19,52 +20,45 @@ from gateway.relay.socket_connection import Codec
 from gateway.relay.timer import Timer
 
 
+@dataclass(eq=False)
 class Relay:
-    """Built by the worker, field by field; it owns the agents' connections and the pools."""
+    """Built by the worker; it owns the agents' connections and the pools."""
 
-    def __init__(
-        self,
-        *,
-        limits: LimitSettings,
-        methods: MethodTable,
-        admission: Admission,
-        metrics: RelayMetrics,
-        flusher: Flusher,
-        codec: Codec,
-        clock: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], Timer],
-        pushback: Callable[[], float],
-        gateway_id: str,
-        control: Pool,
-        new_pool: Callable[[str], Pool],
-        on_counts: Callable[[], None],
-    ) -> None:
-        self.limits = limits
+    limits: LimitSettings
+    methods: MethodTable
+    admission: Admission
+    metrics: RelayMetrics
+    flusher: Flusher
+    codec: Codec
+    clock: Callable[[], float]
+    """Monotonic, seconds."""
+    call_later: Callable[[float, Callable[[], None]], Timer]
+    pushback: Callable[[], float]
+    """After how many seconds to try again, where nothing better is known."""
+    gateway_id: Field
+    """Tells replicas whose requests they count."""
+    control: Pool
+    new_pool: Callable[[str], Pool]
+    """From replica id."""
+    on_counts: Callable[[], None]
+    """The number of connections has changed."""
+    agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
+    pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
+    agent_limits: Limits = field(init=False)
+    memory: RequestMemory = field(init=False)
+    _idle: "asyncio.Future[None] | None" = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.memory = RequestMemory(self.limits.buffered_bytes)
         self.agent_limits = Limits(
-            streams=limits.streams_per_connection,
-            header_list_bytes=limits.header_bytes,
-            header_list_max_bytes=limits.header_bytes_hard,
+            streams=self.limits.streams_per_connection,
+            header_list_bytes=self.limits.header_bytes,
+            header_list_max_bytes=self.limits.header_bytes_hard,
         )
-        self.methods = methods
-        self.admission = admission
-        self.metrics = metrics
-        self.flusher = flusher
-        self.codec = codec
-        self.clock = clock
-        self.pushback = pushback
-        self.gateway_id: Field = (b"x-gateway-id", gateway_id.encode("ascii"))
-        self.memory = RequestMemory(limits.buffered_bytes)
-        self.agents: set[AgentConnection] = set()
-        self.pools: dict[str, Pool] = {}
-        self._call_later = call_later
-        self._control = control
-        self._new_pool = new_pool
-        self.on_counts = on_counts
-        self._idle: asyncio.Future[None] | None = None
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at an instant of `clock`."""
-        return self._call_later(max(0.0, at - self.clock()), callback)
+        return self.call_later(max(0.0, at - self.clock()), callback)
 
     def connect(self, attempt: Attempt) -> None:
         """Find the attempt a connection to its replica."""
@@ -80,13 +74,16 @@ class Relay:
         if pool is not None:
             pool.forget(attempt)
 
-    def apply(self, change: FleetChange) -> None:
+    def apply(self, change: FleetChange, is_ready: Callable[[str], bool]) -> None:
         """Follow the fleet: a pool for each replica, warm before the first request."""
         for replica_id in (*change.removed, *change.restarted):
             self.pools.pop(replica_id).close()
             self.metrics.forget(replica_id)
         for replica_id in (*change.added, *change.restarted):
-            self.pools[replica_id] = self._new_pool(replica_id)
+            self.pools[replica_id] = self.new_pool(replica_id)
+        for replica_id in (*change.added, *change.restarted, *change.changed):
+            if is_ready(replica_id) and not self.pools[replica_id].ready_connections:
+                self.pools[replica_id].warm()
 
     @property
     def open_streams(self) -> int:
@@ -116,8 +113,8 @@ class Relay:
     def close(self) -> None:
         for agent in list(self.agents):
             agent.close()
-        for pool in (*self.pools.values(), self._control):
+        for pool in (*self.pools.values(), self.control):
             pool.close()
 
     def _pool(self, attempt: Attempt) -> Pool | None:
-        return self.pools.get(attempt.lease.replica_id) if attempt.lease else self._control
+        return self.pools.get(attempt.lease.replica_id) if attempt.lease else self.control

@@ -5,9 +5,7 @@ from typing import Protocol
 
 from gateway.config import split_address
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Fields
 from gateway.http2.limits import Limits
-from gateway.http2.streams import Stream
 from gateway.relay.flusher import Flusher
 from gateway.relay.socket_connection import Codec, SocketConnection
 
@@ -51,16 +49,10 @@ class ReplicaConnection(SocketConnection):
         """Raises ConnectionError where the connection is lost before."""
         await self._ready
 
-    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
-        raise AssertionError("a client is not asked")
-
     def on_peer_ready(self) -> None:
         self.is_ready = True
         if not self._ready.done():
             self._ready.set_result(None)
-
-    def on_goaway(self, code: int, debug: bytes) -> None:
-        """`http2` opens no more streams here; the pool asks `can_open`."""
 
 
 class Connector:

@@ -5,8 +5,9 @@ from typing import cast
 
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import BlockCache, HeaderEncoder
+from gateway.http2.headers import BlockCache, Fields, HeaderEncoder
 from gateway.http2.limits import Limits
+from gateway.http2.streams import State, Stream
 from gateway.relay.flusher import Flusher
 
 
@@ -19,7 +20,7 @@ class Codec:
 
 
 class SocketConnection(asyncio.Protocol):
-    """An asyncio protocol around `http2`. Subclasses are its owner (http2.connection.ConnectionOwner)."""
+    """An asyncio protocol around `http2`, and its owner (http2.connection.ConnectionOwner)."""
 
     is_server: bool
 
@@ -27,9 +28,7 @@ class SocketConnection(asyncio.Protocol):
         self._flusher = flusher
         self._transport: asyncio.Transport | None = None
         self.is_closed = False
-        self.http2 = Connection(
-            self, is_server=self.is_server, limits=limits, encoder=codec.encoder, cache=codec.cache
-        )
+        self.http2 = Connection(self, is_server=self.is_server, limits=limits, encoder=codec.encoder, cache=codec.cache)
 
     # asyncio.Protocol.
 
@@ -54,6 +53,15 @@ class SocketConnection(asyncio.Protocol):
         self._end_streams()
 
     # http2.connection.ConnectionOwner.
+
+    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
+        raise NotImplementedError
+
+    def on_peer_ready(self) -> None:
+        raise NotImplementedError
+
+    def on_goaway(self, code: int, debug: bytes) -> None:
+        """No new streams; those that are open end by themselves."""
 
     def on_output(self) -> None:
         self._flusher.mark(self)
@@ -91,4 +99,5 @@ class SocketConnection(asyncio.Protocol):
         streams = list(self.http2.streams.values())
         self.http2.streams.clear()
         for stream in streams:
+            stream.state = State.CLOSED
             stream.receiver.on_connection_lost()

@@ -1,0 +1,101 @@
+"""What an agent has sent of its request, kept until no other attempt can need it."""
+
+from gateway.errors import Failure, Reason
+from gateway.relay.memory import RequestMemory
+from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, message_end
+
+
+class RequestBody:
+    """Bytes of DATA, and how many of them the agent was credited: as they are read while no replica takes them, as the
+    replica takes them afterwards."""
+
+    __slots__ = (
+        "_credited_bytes",
+        "_is_message",
+        "_kept_bytes",
+        "_limit_bytes",
+        "_memory",
+        "_message_end",
+        "_sent_bytes",
+        "chunks",
+        "is_kept",
+        "is_whole",
+    )
+
+    def __init__(self, memory: RequestMemory, limit_bytes: int, *, is_message: bool) -> None:
+        self.chunks: list[bytes] = []
+        self.is_whole = False
+        self.is_kept = True
+        """All bytes so far are in `chunks`: an attempt can begin."""
+        self._memory = memory
+        self._limit_bytes = limit_bytes + PREFIX_BYTES
+        self._is_message = is_message
+        self._kept_bytes = 0
+        self._message_end: int | None = None
+        self._credited_bytes = 0
+        self._sent_bytes = 0
+
+    def add(self, payload: bytes) -> None:
+        """Raises Failure: MESSAGE_TOO_LARGE, or OVERLOADED where all requests together are too large."""
+        if not self.is_kept:
+            return
+        self.chunks.append(payload)
+        self._kept_bytes += len(payload)
+        if not self._memory.take(len(payload)):
+            raise Failure(Reason.OVERLOADED, "too many bytes of requests wait for a replica")
+        if self._is_message and self._kept_bytes > self._limit_bytes:
+            raise self._too_large()
+
+    def message(self) -> bytes | None:
+        """Return the first message with its prefix, or None while it is incomplete. Raises Failure."""
+        end = self._message_end or self._find_end()
+        if end is not None and end > self._limit_bytes:
+            raise self._too_large()
+        if end is not None and end <= self._kept_bytes:
+            data = b"".join(self.chunks)
+            self.chunks = [data]
+            return data[:end]
+        if self.is_whole:
+            raise Failure(Reason.INVALID_REQUEST, "the request ends inside its message")
+        return None
+
+    def credit_read(self, size: int) -> int:
+        """Return how many bytes to credit, of `size` that no replica takes yet."""
+        if self._kept_bytes > self._limit_bytes:
+            return 0
+        self._credited_bytes += size
+        return size
+
+    def credit_sent(self, size: int) -> int:
+        """Return how many bytes to credit, now that a replica has taken `size`."""
+        self._sent_bytes += size
+        credit = max(0, self._sent_bytes - self._credited_bytes)
+        self._credited_bytes += credit
+        return credit
+
+    def begin_attempt(self) -> None:
+        """The chunks are sent, from the first one on."""
+        self._sent_bytes = 0
+
+    def let_go(self) -> None:
+        """A replica takes the bytes: keep no more of them than the limit."""
+        if self._kept_bytes > self._limit_bytes:
+            self.forget()
+
+    def forget(self) -> None:
+        """No other attempt will be made."""
+        self.is_kept = False
+        self.chunks = []
+        self._memory.give_back(self._kept_bytes)
+        self._kept_bytes = 0
+
+    def _find_end(self) -> int | None:
+        try:
+            self._message_end = message_end(b"".join(self.chunks), 0)
+        except MalformedFraming as error:
+            raise Failure(Reason.INVALID_REQUEST, "the request is no gRPC message") from error
+        return self._message_end
+
+    def _too_large(self) -> Failure:
+        limit_bytes = self._limit_bytes - PREFIX_BYTES
+        return Failure(Reason.MESSAGE_TOO_LARGE, f"the request's message is larger than {limit_bytes} bytes")
