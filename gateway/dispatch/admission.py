@@ -29,9 +29,7 @@ class Admission:
     of one model with the same replicas excluded form a line: while its first must wait all of it does, and no other.
     """
 
-    def __init__(
-        self, fleet: Fleet, dispatcher: Dispatcher, parking: Parking, on_dirty: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, fleet: Fleet, dispatcher: Dispatcher, parking: Parking, on_dirty: Callable[[], None]) -> None:
         self._dispatcher = dispatcher
         self._parking = parking
         self._on_dirty = on_dirty
@@ -97,7 +95,9 @@ class Admission:
         outcome = self._dispatcher.dispatch(facts, now_s, excluded)
         if isinstance(outcome, Wait):
             return self._overloaded(outcome.reason), True
-        return outcome, isinstance(outcome, Refused) and outcome.reason is Reason.NO_REPLICA_READY
+        # Where replicas are excluded none of the others is ready: to try an excluded one again beats to wait for them.
+        is_none_ready = isinstance(outcome, Refused) and outcome.reason is Reason.NO_REPLICA_READY
+        return outcome, is_none_ready and not excluded
 
     def _is_behind(self, facts: Facts, excluded: Collection[str]) -> bool:
         """Whether others come first: all who wait, while a `run` is due, since what is free may be theirs."""

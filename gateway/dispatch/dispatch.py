@@ -40,12 +40,11 @@ class Dispatcher:
             choice = self.policy.pick(facts, views, now_s)
         except Exception as error:  # noqa: BLE001 (a policy is anybody's code: its defects end one request, not the worker)
             return self._defect(f"raised {type(error).__name__}", error)
-        if not isinstance(choice, View):
+        if isinstance(choice, View) and (record := self._fleet.candidate(choice, facts, excluded)) is not None:
+            return self._ledger.grant(choice, facts, record.address, now_s)
+        if isinstance(choice, Wait | Refused):
             return choice
-        record = self._fleet.record(choice.id)
-        if record is None or choice.id in excluded or not self._fleet.is_candidate(choice, facts):
-            return self._defect("picked what is not a candidate", None)
-        return self._ledger.grant(choice, facts, record.address, now_s)
+        return self._defect("picked what is not a candidate", None)
 
     def _defect(self, what: str, error: Exception | None) -> Refused:
         defect = f"the policy {type(self.policy).__name__} {what}"

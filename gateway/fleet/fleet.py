@@ -77,9 +77,10 @@ class Fleet:
         views = self._candidates(facts.model).views
         return [view for view in views if view.id not in excluded] if excluded else views
 
-    def is_candidate(self, view: View, facts: Facts) -> bool:
-        """Whether `view` is one of `views(facts)`, without a scan."""
-        return view in self._candidates(facts.model)
+    def candidate(self, view: View, facts: Facts, excluded: Container[str] = ()) -> ReplicaRecord | None:
+        """Return the record of `view`, if it is one of `views(facts, excluded)`; without a scan."""
+        is_candidate = view in self._candidates(facts.model) and view.id not in excluded
+        return self._replicas[view.id].record if is_candidate else None
 
     def refusal(self, facts: Facts, retry_after_s: float = 1.0) -> Refused:
         """Say why `views(facts)` is empty."""

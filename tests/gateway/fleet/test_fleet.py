@@ -1,0 +1,144 @@
+import pytest
+
+from gateway.errors import Reason
+from gateway.fleet.fleet import Fleet, FleetChange
+from gateway.fleet.leases import LocalCounters
+from gateway.types import ReplicaState, Snapshot
+from tests.gateway.fleets import MODEL, Deciding, facts, row
+
+
+def ids(deciding: Deciding, model: str | None = MODEL, excluded: tuple[str, ...] = ()) -> list[str]:
+    return [view.id for view in deciding.fleet.views(facts(model), excluded)]
+
+
+@pytest.mark.parametrize("state", list(ReplicaState))
+def test_only_ready_replicas_get_requests(state: ReplicaState) -> None:
+    assert ids(Deciding(row("a", state))) == (["a"] if state is ReplicaState.READY else [])
+
+
+def test_candidates_are_in_the_order_of_their_ids_whatever_order_control_sends() -> None:
+    assert ids(Deciding(row("c"), row("a"), row("b"))) == ["a", "b", "c"]
+
+
+def test_leaves_out_what_was_tried() -> None:
+    assert ids(Deciding(row("a"), row("b")), excluded=("a",)) == ["b"]
+
+
+def test_a_replica_that_this_worker_cannot_reach_is_no_candidate_until_it_can() -> None:
+    deciding = Deciding(row("a"), row("b"))
+    deciding.fleet.set_reachable("a", False)
+    assert ids(deciding) == ["b"]
+    deciding.fleet.set_reachable("a", True)
+    assert ids(deciding) == ["a", "b"]
+
+
+def test_another_incarnation_or_address_is_untried_and_so_a_candidate() -> None:
+    deciding = Deciding(row("a"), row("b"))
+    deciding.fleet.set_reachable("a", False)
+    deciding.fleet.set_reachable("b", False)
+    change = deciding.apply(row("a", incarnation=2), row("b")._replace(address="elsewhere:1"))
+    assert change == FleetChange(restarted=["a", "b"])
+    assert ids(deciding) == ["a", "b"]
+
+
+def test_says_what_a_snapshot_changed() -> None:
+    deciding = Deciding(row("same"), row("slow"), row("leaves"), row("dies"))
+    change = deciding.apply(
+        row("same"),
+        row("slow", weight=0.5),
+        row("dies", ReplicaState.GONE),
+        row("comes"),
+        row("goes", ReplicaState.GONE),
+    )
+    assert sorted(change.removed) == ["dies", "leaves"]
+    assert (change.added, change.changed, change.restarted) == (["comes"], ["slow"], [])
+
+
+def test_ignores_a_snapshot_that_is_not_newer() -> None:
+    fleet = Fleet(LocalCounters())
+    fleet.apply(Snapshot(2, (row("a"),)))
+    assert fleet.apply(Snapshot(2, ())) == FleetChange()
+    assert fleet.apply(Snapshot(1, ())) == FleetChange()
+    assert fleet.record("a") == row("a")
+
+
+def test_a_request_goes_to_those_that_named_its_model() -> None:
+    deciding = Deciding(
+        row("a", models=frozenset(("x",))), row("b", models=frozenset(("x", "y"))), row("c", models=None)
+    )
+    assert ids(deciding, "x") == ["a", "b"]
+    assert ids(deciding, "y") == ["b"]
+
+
+def test_follows_a_replica_that_changes_its_models() -> None:
+    deciding = Deciding(row("a", models=frozenset(("x",))))
+    assert ids(deciding, "x") == ["a"]
+    deciding.apply(row("a", models=frozenset(("y",))))
+    assert ids(deciding, "x") == []
+    assert ids(deciding, "y") == ["a"]
+
+
+def test_an_empty_model_is_the_only_one_there_is() -> None:
+    deciding = Deciding(row("a"), row("b", models=frozenset()))
+    assert ids(deciding, "") == ["a"]
+
+
+def test_an_empty_model_is_anything_where_none_was_named() -> None:
+    assert ids(Deciding(row("a", models=frozenset())), "") == ["a"]
+
+
+def test_an_empty_model_among_several_is_refused_as_the_agents_mistake() -> None:
+    deciding = Deciding(row("a", models=frozenset(("x",))), row("b", models=frozenset(("y",))))
+    assert ids(deciding, "") == []
+    assert deciding.fleet.refusal(facts("")).reason is Reason.INVALID_REQUEST
+
+
+def test_a_method_without_models_goes_to_any_ready_replica() -> None:
+    deciding = Deciding(row("a", models=frozenset(("x",))), row("b", models=frozenset(("y",))), row("c", models=None))
+    assert ids(deciding, None) == ["a", "b", "c"]
+
+
+def test_an_unknown_model_is_not_found_only_once_every_replica_has_named_its_models() -> None:
+    deciding = Deciding(row("a"), row("b", ReplicaState.STARTING, models=None))
+    refusal = deciding.fleet.refusal(facts("other"), retry_after_s=3.0)
+    assert (refusal.reason, refusal.retry_after_s) == (Reason.NO_REPLICA_READY, 3.0)
+    deciding.apply(row("a"), row("b", models=frozenset()))
+    refusal = deciding.fleet.refusal(facts("other"))
+    assert (refusal.reason, refusal.retry_after_s) == (Reason.MODEL_NOT_FOUND, None)
+
+
+def test_a_model_whose_replicas_are_all_away_is_still_known() -> None:
+    deciding = Deciding(row("a", ReplicaState.DRAINING))
+    assert deciding.fleet.refusal(facts()).reason is Reason.NO_REPLICA_READY
+
+
+def test_an_empty_fleet_knows_no_model_to_be_wrong() -> None:
+    assert Deciding().fleet.refusal(facts("other")).reason is Reason.NO_REPLICA_READY
+
+
+def test_replaces_the_views_of_changed_replicas_and_no_others() -> None:
+    deciding = Deciding(row("a"), row("b"), row("c"))
+    a, b, c = deciding.fleet.views(facts())
+    deciding.ledger.grant(b, facts(prompt_tokens=7), "b:8000", 0.0)
+    deciding.apply(row("a"), row("b"), row("c", weight=2.0))
+    after = deciding.fleet.views(facts())
+    assert after[0] is a
+    assert after[1] == b._replace(requests=1, prefill_tokens=7, context_tokens=7)
+    assert after[2] == c._replace(weight=2.0)
+
+
+def test_tells_when_a_request_that_waits_is_worth_another_try() -> None:
+    deciding, told = Deciding(row("a")), list[str]()
+    deciding.fleet.on_change(lambda: told.append("changed"))
+    lease = deciding.ledger.grant(deciding.fleet.views(facts())[0], facts(prompt_tokens=5), "a:8000", 0.0)
+    assert told == []
+    lease.first_token()
+    lease.first_token()
+    assert len(told) == 1
+    lease.release()
+    assert len(told) == 2
+    deciding.fleet.set_reachable("a", True)
+    assert len(told) == 2
+    deciding.fleet.set_reachable("a", False)
+    deciding.apply(row("a", weight=2.0))
+    assert len(told) == 4

@@ -1,0 +1,50 @@
+from collections.abc import Iterator
+
+from gateway.fleet.counters import LocalCounters
+from gateway.fleet.replica import Replica
+from gateway.fleet.views import Views
+from tests.gateway.fleets import MODEL, row
+
+
+class Shelf:
+    """One replica, and how often somebody went through all of them."""
+
+    def __init__(self) -> None:
+        self.counters = LocalCounters()
+        self.replica = Replica(row("a"), self.counters.open("a", 1))
+        self.reads = 0
+
+    def __iter__(self) -> Iterator[Replica]:
+        self.reads += 1
+        yield self.replica
+
+
+def test_goes_through_the_fleet_once_for_a_model_until_the_candidates_change() -> None:
+    shelf = Shelf()
+    views = Views(shelf.counters)
+    first = views.of(MODEL, shelf)
+    views.touch(shelf.replica)
+    assert views.of(MODEL, shelf) is first
+    assert shelf.reads == 1
+    views.forget()
+    assert views.of(MODEL, shelf) is not first
+    assert shelf.reads == 2
+
+
+def test_keeps_nothing_of_models_that_nobody_serves_since_agents_can_invent_them() -> None:
+    shelf = Shelf()
+    views = Views(shelf.counters)
+    assert views.of("invented", shelf).views == []
+    assert views.of("invented", shelf).views == []
+    assert shelf.reads == 2
+
+
+def test_a_view_is_a_candidate_by_identity_so_that_an_old_one_is_none() -> None:
+    shelf = Shelf()
+    views = Views(shelf.counters)
+    old = views.of(MODEL, shelf).views[0]
+    assert old in views.of(MODEL, shelf)
+    shelf.counters.add(shelf.replica.slot, 1, 0, 0)
+    views.touch(shelf.replica)
+    assert old not in views.of(MODEL, shelf)
+    assert old._replace(requests=1) == views.of(MODEL, shelf).views[0]

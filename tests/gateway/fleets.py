@@ -1,0 +1,67 @@
+"""Fleets for tests: short ways to say what control would send."""
+
+import random
+from collections.abc import Callable
+
+from gateway.dispatch.admission import Admission, Parking
+from gateway.dispatch.dispatch import Dispatcher, pushback
+from gateway.fleet.fleet import Fleet, FleetChange
+from gateway.fleet.leases import Ledger, LocalCounters
+from gateway.policies import build
+from gateway.policies.base import Policy
+from gateway.types import Facts, ReplicaRecord, ReplicaState, Snapshot, View
+
+MODEL = "llama"
+METHOD = "/inference.v1.Inference/Generate"
+
+
+def row(
+    replica_id: str,
+    state: ReplicaState = ReplicaState.READY,
+    *,
+    incarnation: int = 1,
+    models: frozenset[str] | None = frozenset((MODEL,)),
+    weight: float = 1.0,
+) -> ReplicaRecord:
+    return ReplicaRecord(replica_id, f"{replica_id}:8000", incarnation, state, models, weight, None)
+
+
+def view(replica_id: str, requests: int = 0, weight: float = 1.0) -> View:
+    return View(replica_id, 1, ReplicaState.READY, weight, None, requests, 0, 0)
+
+
+def facts(model: str | None = MODEL, *, prompt_tokens: int = 0, priority: int = 0, request_id: str = "") -> Facts:
+    return Facts(METHOD, model, request_id, priority=priority, prompt_tokens=prompt_tokens)
+
+
+class Deciding:
+    """What decides in a worker, wired as a worker does it."""
+
+    def __init__(
+        self,
+        *rows: ReplicaRecord,
+        policy: Policy | None = None,
+        parking_s: float = 0.0,
+        max_parked: int = 1_000,
+        on_dirty: Callable[[], None] = lambda: None,
+    ) -> None:
+        rng = random.Random(0)
+        self.counters = LocalCounters()
+        self.fleet = Fleet(self.counters)
+        self.ledger = Ledger(self.fleet, self.counters)
+        self.dispatcher = Dispatcher(
+            self.fleet, self.ledger, policy or build("least_connection", rng), pushback(1.0, rng)
+        )
+        self.admission = Admission(self.fleet, self.dispatcher, Parking(parking_s, max_parked), on_dirty)
+        self._version = 0
+        self.apply(*rows)
+
+    def apply(self, *rows: ReplicaRecord) -> FleetChange:
+        self._version += 1
+        return self.fleet.apply(Snapshot(self._version, rows))
+
+    def in_flight(self, replica_id: str) -> tuple[int, int, int]:
+        """Requests, prefill tokens and context tokens of the replica's present incarnation."""
+        record = self.fleet.record(replica_id)
+        assert record is not None
+        return self.counters.total(self.counters.open(replica_id, record.incarnation))
