@@ -197,11 +197,11 @@ class _Rpcs:
         self._turns = cycle(self._channels)
 
     def open(self, call: StreamCall[Any, Any, Any], timeout_s: float | None) -> grpc.aio.UnaryStreamCall[Proto, Any]:
-        method = self._channel().unary_stream(call.path, Proto.SerializeToString, call.response.FromString)
+        method = self._channel().unary_stream(call.path, type(call.request).SerializeToString, call.response.FromString)
         return method(call.request, timeout=timeout_s, metadata=self.endpoint.metadata(call.options))
 
     async def ask(self, call: UnaryCall[Any, ResultT]) -> ResultT:
-        method = self._channel().unary_unary(call.path, Proto.SerializeToString, call.response.FromString)
+        method = self._channel().unary_unary(call.path, type(call.request).SerializeToString, call.response.FromString)
         metadata = self.endpoint.metadata(call.options)
         attempts = self.endpoint.attempts(call.options)
         while True:

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, Unpack
 
 import grpc
-from google.protobuf.message import Message as Proto
 
 from gateway.client import requests
 from gateway.client.assembly import Assembly, DeltaT, ResultT
@@ -191,11 +190,15 @@ class _Rpcs:
         self._turns = cycle(self._channels)
 
     def open(self, call: StreamCall[Any, Any, Any], timeout_s: float | None) -> _Rpc:
-        method = next(self._turns).unary_stream(call.path, Proto.SerializeToString, call.response.FromString)
+        method = next(self._turns).unary_stream(
+            call.path, type(call.request).SerializeToString, call.response.FromString
+        )
         return method(call.request, timeout=timeout_s, metadata=self.endpoint.metadata(call.options))
 
     def ask(self, call: UnaryCall[Any, ResultT]) -> ResultT:
-        method = next(self._turns).unary_unary(call.path, Proto.SerializeToString, call.response.FromString)
+        method = next(self._turns).unary_unary(
+            call.path, type(call.request).SerializeToString, call.response.FromString
+        )
         metadata = self.endpoint.metadata(call.options)
         attempts = self.endpoint.attempts(call.options)
         pause = threading.Event()
