@@ -159,8 +159,12 @@ class Attempt:
         if self.lease is not None:
             self.lease.first_token()
         self._exchange.on_first_data(now_s)
+        self._release_headers()
+
+    def _release_headers(self) -> None:
         if self._headers is not None:
-            self._exchange.begin_response(self._headers)
+            headers, self._headers = self._headers, None
+            self._exchange.begin_response(headers)
 
     def _on_pieces(self, messages: WholeMessages, payload: bytes) -> None:
         """A frame that is not exactly one message."""
@@ -181,8 +185,7 @@ class Attempt:
             self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream inside a message"))
             return
         self.cancel()
-        if self._headers is not None:
-            self._exchange.begin_response(self._headers)
+        self._release_headers()
         self._exchange.end_response(_status_fields(fields), self._messages.messages if self._messages else 0)
 
     def _fail(self, failure: Failure) -> None:

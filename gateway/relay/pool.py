@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gateway.config import ConnectSettings
 from gateway.http2.frames import ErrorCode
-from gateway.relay.replica_connection import Connector, ReplicaConnection
+from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +21,14 @@ class Acquirer(Protocol):
     def on_connected(self, connection: ReplicaConnection) -> None: ...
 
     def on_connect_failed(self, message: str) -> None: ...
+
+
+class Connector(Protocol):
+    """Opens connections (relay.replica_connection.Connector)."""
+
+    async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
+        """Return a connection that is ready. Raises OSError."""
+        ...
 
 
 class Pool:
