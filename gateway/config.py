@@ -84,6 +84,8 @@ class ConnectSettings(_Settings, frozen=True):
 
 
 class ProbeSettings(_Settings, frozen=True):
+    health_service: str = "inference.v1.Inference"
+    """Whose health decides; empty: the whole server's, which is what replicas of opaque services may only know."""
     timeout_s: PositiveSeconds = 5.0
     """For the first health status, the list of models, the first load report."""
     load_report_interval_s: PositiveSeconds = 1.0

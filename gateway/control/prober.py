@@ -1,0 +1,85 @@
+"""Asks replicas how they are: one task for each, so that one replica's trouble never delays another's."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+import grpc.aio
+
+from gateway.config import ConnectSettings, ProbeSettings, ReplicaSettings
+from gateway.control.backoff import Backoff
+from gateway.control.fleet_owner import FleetOwner
+from gateway.control.health_connection import ConnectionLost, HealthConnection
+from gateway.control.replica_calls import ReplicaCalls
+
+Clock = Callable[[], float]
+
+
+class Prober:
+    """Follows discovery: begins to ask new replicas, and stops asking those that are gone."""
+
+    def __init__(
+        self, owner: FleetOwner, gateway_id: str, connect: ConnectSettings, probe: ProbeSettings, clock: Clock
+    ) -> None:
+        self._owner = owner
+        self._gateway_id = gateway_id
+        self._connect = connect
+        self._probe = probe
+        self._clock = clock
+
+    async def run(self, discovered: AsyncGenerator[Sequence[ReplicaSettings], None]) -> None:
+        """Never returns."""
+        probes: dict[tuple[str, str], asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as tasks, aclosing(discovered):
+            async for replicas in discovered:
+                self._owner.assign(replicas)
+                wanted = {(replica.id or replica.address, replica.address) for replica in replicas}
+                for key in probes.keys() - wanted:
+                    probes.pop(key).cancel()
+                for key in wanted - probes.keys():
+                    probes[key] = tasks.create_task(self._probe_one(*key))
+            await asyncio.Event().wait()
+
+    async def _probe_one(self, replica_id: str, address: str) -> None:
+        """Keep one replica's health connection up, however often it is lost."""
+        settings = self._connect
+        rng = random.Random(replica_id)
+        backoff = Backoff(settings.backoff_base_s, settings.backoff_max_s, settings.backoff_jitter, rng)
+        interval_s = settings.keepalive_interval_s
+        while True:
+            async with self._channel(address, interval_s) as channel:
+                calls = ReplicaCalls(channel)
+                connection = HealthConnection(
+                    self._owner, replica_id, calls, self._gateway_id, self._probe, self._clock
+                )
+                try:
+                    await connection.run(interval_s)
+                except* ConnectionLost as lost:
+                    reason = str(lost.exceptions[0])
+                    self._owner.lost(replica_id, reason)
+                    if "too_many_pings" in reason.replace(" ", "_").lower():
+                        # It permits fewer (gRFC A8): the default of gRPC servers is one in five minutes.
+                        interval_s *= 2
+            if connection.was_up:
+                backoff.reset()
+            await asyncio.sleep(backoff.next_s())
+
+    def _channel(self, address: str, keepalive_interval_s: float) -> grpc.aio.Channel:
+        timeout_ms = round(self._connect.keepalive_timeout_s * 1000)
+        return grpc.aio.insecure_channel(
+            address,
+            options=[
+                # A process that is stopped, with a kernel that still answers, is noticed by ping_timeout alone; without
+                # it that takes a minute (measured on grpcio 1.62 to 1.85).
+                ("grpc.keepalive_time_ms", round(keepalive_interval_s * 1000)),
+                ("grpc.keepalive_timeout_ms", timeout_ms),
+                ("grpc.http2.ping_timeout_ms", timeout_ms),
+                ("grpc.http2.max_pings_without_data", 0),
+                # A connection and a backoff of its own, not shared with other channels of this process.
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.enable_retries", 0),
+                # Replicas are reached directly, whatever the environment says of proxies.
+                ("grpc.enable_http_proxy", 0),
+            ],
+        )

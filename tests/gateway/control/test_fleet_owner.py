@@ -1,0 +1,162 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import ReplicaSettings
+from gateway.control.fleet_owner import Change, FleetOwner, ModelOffer
+from gateway.types import LoadReport, ReplicaRecord, ReplicaState
+
+A, B = ReplicaSettings(address="a:1"), ReplicaSettings(address="b:1", weight=2)
+MODEL = ModelOffer("m")
+
+
+def report(boot_id: int) -> LoadReport:
+    return LoadReport(1.0, 1.0, 0.5, 0.0, boot_id, 0, 1.0)
+
+
+class Seen:
+    """What the owner said, and the owner."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.owner = FleetOwner(self.changes.append)
+
+    def record(self, replica_id: str = "a:1") -> ReplicaRecord:
+        (record,) = (record for record in self.owner.snapshot().replicas if record.id == replica_id)
+        return record
+
+    def make_ready(self, boot_id: int = 0) -> None:
+        self.owner.connected("a:1")
+        self.owner.identified("a:1", boot_id)
+        self.owner.serving("a:1", [MODEL])
+
+
+@pytest.fixture
+def seen() -> Seen:
+    seen = Seen()
+    seen.owner.assign([A, B])
+    return seen
+
+
+def test_a_replica_is_ready_only_when_it_serves_and_has_named_its_models(seen: Seen) -> None:
+    assert seen.record() == ReplicaRecord("a:1", "a:1", 0, ReplicaState.STARTING, None, 1.0, None)
+    seen.owner.connected("a:1")
+    seen.owner.identified("a:1", 7)
+    assert (seen.record().state, seen.owner.has_ready()) == (ReplicaState.STARTING, False)
+    seen.owner.serving("a:1", [MODEL])
+    assert seen.record() == ReplicaRecord("a:1", "a:1", 1, ReplicaState.READY, frozenset({"m"}), 1.0, None)
+    assert seen.owner.has_ready()
+    assert seen.record("b:1").state is ReplicaState.STARTING
+
+
+def test_a_lost_connection_makes_it_suspect_and_the_next_one_starts_over(seen: Seen) -> None:
+    seen.make_ready()
+    seen.owner.lost("a:1", "socket closed")
+    assert seen.record().state is ReplicaState.SUSPECT
+    assert seen.owner.replicas[0].reason == "socket closed"
+    seen.owner.connected("a:1")
+    assert seen.record().state is ReplicaState.STARTING
+
+
+def test_the_same_process_keeps_its_incarnation_over_a_reconnection(seen: Seen) -> None:
+    seen.make_ready(boot_id=7)
+    seen.owner.lost("a:1", "")
+    seen.make_ready(boot_id=7)
+    assert (seen.record().incarnation, seen.record().state) == (1, ReplicaState.READY)
+
+
+def test_another_process_is_another_incarnation_without_the_old_ones_models(seen: Seen) -> None:
+    seen.make_ready(boot_id=7)
+    seen.owner.reported("a:1", report(7))
+    seen.owner.lost("a:1", "")
+    seen.owner.connected("a:1")
+    seen.owner.identified("a:1", 8)
+    assert seen.record() == ReplicaRecord("a:1", "a:1", 2, ReplicaState.STARTING, None, 1.0, None)
+
+
+def test_without_boot_ids_each_connection_is_another_incarnation(seen: Seen) -> None:
+    for incarnation in (1, 2, 3):
+        seen.make_ready()
+        seen.owner.identified("a:1", 0)
+        assert seen.record().incarnation == incarnation
+        seen.owner.lost("a:1", "")
+
+
+def test_a_boot_id_that_comes_late_names_the_incarnation_that_has_begun(seen: Seen) -> None:
+    seen.make_ready(boot_id=0)
+    seen.owner.identified("a:1", 7)
+    assert (seen.record().incarnation, seen.record().state) == (1, ReplicaState.READY)
+    seen.owner.lost("a:1", "")
+    seen.make_ready(boot_id=7)
+    assert seen.record().incarnation == 1
+
+
+def test_discovery_keeps_what_is_known_of_replicas_that_stay(seen: Seen) -> None:
+    seen.make_ready()
+    before = seen.record()
+    seen.owner.assign([A])
+    assert seen.owner.snapshot().replicas == (before,)
+    seen.owner.assign([ReplicaSettings(address="a:1", weight=3)])
+    assert seen.record() == before._replace(weight=3.0)
+
+
+def test_a_replica_that_moved_starts_over_under_its_name(seen: Seen) -> None:
+    seen.owner.assign([ReplicaSettings(id="a:1", address="a:1")])
+    seen.make_ready()
+    seen.owner.assign([ReplicaSettings(id="a:1", address="a:2")])
+    assert seen.record() == ReplicaRecord("a:1", "a:2", 1, ReplicaState.STARTING, None, 1.0, None)
+    seen.make_ready(boot_id=9)
+    assert seen.record().incarnation == 2
+
+
+def test_what_is_told_of_a_removed_replica_is_ignored(seen: Seen) -> None:
+    seen.owner.assign([B])
+    version = seen.owner.version
+    seen.make_ready()
+    seen.owner.lost("a:1", "")
+    seen.owner.not_serving("a:1", "")
+    seen.owner.reported("a:1", report(1))
+    assert [record.id for record in seen.owner.snapshot().replicas] == ["b:1"]
+    assert seen.owner.version == version
+
+
+def test_load_reports_are_told_apart_from_what_cannot_wait(seen: Seen) -> None:
+    seen.make_ready(boot_id=7)
+    seen.changes.clear()
+    seen.owner.reported("a:1", report(7))
+    seen.owner.not_serving("a:1", "health check says NOT_SERVING")
+    assert seen.changes == [Change.LOAD, Change.FLEET]
+    assert seen.record().state is ReplicaState.DRAINING
+    assert seen.record().load == report(7)
+
+
+CALLS: list[Callable[[FleetOwner], None]] = [
+    lambda owner: owner.assign([A]),
+    lambda owner: owner.assign([A, B]),
+    lambda owner: owner.connected("a:1"),
+    lambda owner: owner.lost("a:1", ""),
+    lambda owner: owner.identified("a:1", 0),
+    lambda owner: owner.identified("a:1", 7),
+    lambda owner: owner.identified("a:1", 8),
+    lambda owner: owner.serving("a:1", [MODEL]),
+    lambda owner: owner.serving("a:1", []),
+    lambda owner: owner.not_serving("a:1", ""),
+    lambda owner: owner.reported("a:1", report(7)),
+]
+
+
+@given(st.lists(st.sampled_from(CALLS), max_size=30))
+def test_each_change_and_nothing_else_raises_the_version_and_is_told(calls: list[Callable[[FleetOwner], None]]) -> None:
+    seen = Seen()
+    before = seen.owner.snapshot()
+    for call in calls:
+        told = len(seen.changes)
+        call(seen.owner)
+        after = seen.owner.snapshot()
+        assert (after.replicas != before.replicas) <= (after.version > before.version)
+        assert (after.version > before.version) == (len(seen.changes) > told)
+        known = {record.id: record.incarnation for record in before.replicas}
+        assert all(record.incarnation >= known.get(record.id, 0) for record in after.replicas)
+        before = after
