@@ -1,5 +1,8 @@
-"""gRPC's own descriptors, which it opens with its first call and keeps for the life of the process."""
+"""gRPC's own descriptors, which it opens with its first call and keeps as long as anything of it is in use."""
 
+from collections.abc import AsyncIterator
+
+import grpc
 import pytest
 
 from gateway.client import Client
@@ -7,6 +10,9 @@ from tests.gateway.client.fakes import serving
 
 
 @pytest.fixture(scope="session", autouse=True)
-async def grpc_has_its_descriptors(anyio_backend: str) -> None:
+async def grpc_stays_in_use(anyio_backend: str) -> AsyncIterator[None]:
+    in_use = grpc.ssl_channel_credentials()
     async with serving() as server, Client(server.address) as client:
         await client.models()
+    yield
+    del in_use
