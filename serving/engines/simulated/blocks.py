@@ -8,12 +8,12 @@ Prefix = Callable[[int], Hashable]
 
 
 class BlockPool:
-    """A fixed number of blocks, each free or held by one or more requests. Rules of vllm/v1/core/block_pool.py (0.32):
+    """A fixed number of blocks, each free or held by one or more requests. As vLLM 0.32 (vllm/v1/core/block_pool.py):
 
-    a free block that nobody can find (blank) is used before one that still has a name, the latest freed first; among those
-    with a name the least recently used goes first, and of one request's blocks the last, so prefixes outlive endings.
+    A free block that nobody can find (blank) is used before one that has a name (idle). Of idle ones the least recently
+    used goes first, and of one request's blocks the last, so that the beginnings of prompts stay longest.
 
-    Where two blocks get the same name, vLLM finds the older one and this pool the newer; nothing else differs.
+    Where two blocks have the same name, vLLM finds the older one and this pool the newer; nothing else differs.
     """
 
     def __init__(self, blocks: int) -> None:
@@ -26,6 +26,10 @@ class BlockPool:
     def __repr__(self) -> str:
         held = len(self._holders) - self.free
         return f"<BlockPool {held} held, {len(self._idle)} idle, {len(self._blank)} blank>"
+
+    @property
+    def size(self) -> int:
+        return len(self._holders)
 
     @property
     def free(self) -> int:

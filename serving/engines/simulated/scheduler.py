@@ -1,25 +1,27 @@
 """Continuous batching, one step at a time, as vLLM 0.32 does it (vllm/v1/core/sched/scheduler.py, policy "priority"):
 
-1. Every decoding request computes one token; after them, from the same budget of tokens, the one whose prompt the last step
-   left unfinished computes a chunk.
-2. Where one needs a block and none is free, the last of all running requests (by priority, then arrival) gives back its
+1. Every decoding request computes one token. What they leave of the step's token budget goes first to the one whose
+   prompt the last step could not finish: it computes a chunk.
+2. Where one of these needs a block and none is free, the last of them all (by priority, then arrival) gives back its
    blocks and waits again. It will compute prompt and output anew, less what is then still in the cache.
-3. Waiting requests next, in order of priority and arrival, while there are tokens, places and blocks for the whole prompt.
-   The first that does not fit ends this, and nobody is admitted in a step that preempted.
+3. Waiting requests next, in order of priority and arrival, while there are tokens, places, and blocks for the whole
+   prompt. The first that does not fit ends this, and nobody is admitted in a step that preempted.
 
-Pure: time is an argument and what the model says is known beforehand, so it runs in real and in virtual time alike. What a
-step makes is written down when the step begins, since nobody decides anything before it ends.
+Pure: time is an argument and what the model says is known beforehand, so it runs in real and in virtual time alike.
+What a step makes is written down when the step begins, since nobody decides anything before it ends.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from serving.engines.simulated.blocks import BlockPool
 from serving.engines.simulated.request import Request, State
 from serving.engines.simulated.step_time import Batch, StepTime
+
+R = TypeVar("R", bound=Request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,16 @@ class Limits:
             raise ValueError("max_num_seqs must lie between 1 and max_num_batched_tokens")
 
 
-class Step(NamedTuple):
-    """What one step does. It ends `duration_s` after its beginning; each request in `produced` has one token more then."""
+class Step(NamedTuple, Generic[R]):
+    """What one step does. It ends `duration_s` after it began; each request in `produced` has one token more then."""
 
     duration_s: float
     batch: Batch
-    produced: Sequence[Request]
-    preempted: Sequence[Request]
+    produced: Sequence[R]
+    preempted: Sequence[R]
 
 
-class Scheduler:
+class Scheduler(Generic[R]):
     """Decides what each step computes."""
 
     def __init__(self, limits: Limits, step_time: StepTime) -> None:
@@ -55,11 +57,11 @@ class Scheduler:
         self._step_time = step_time
         self._pool = BlockPool(limits.kv_cache_tokens // limits.block_tokens)
         self._arrivals = 0
-        self._ingesting: deque[Request] = deque()
-        self._waiting: list[Request] = []
+        self._ingesting: deque[R] = deque()
+        self._waiting: list[R] = []
         self._uncached_waiting_tokens = 0
-        self._prefilling: Request | None = None
-        self._decoding: list[Request] = []
+        self._prefilling: R | None = None
+        self._decoding: list[R] = []
         self._context_tokens = 0
 
     def __repr__(self) -> str:
@@ -83,12 +85,12 @@ class Scheduler:
         """What those who wait have to compute, by the cache as it was when they began to wait."""
         return self._uncached_waiting_tokens
 
-    def submit(self, request: Request, now_s: float) -> None:
+    def submit(self, request: R, now_s: float) -> None:
         """Take a new request. Raises ValueError where it could never run: the KV cache must hold it alone."""
         if request.prompt_tokens < 1 or request.output_tokens < 1:
             raise ValueError(f"{request!r} needs a token of prompt and one of output")
-        if request.prompt_tokens + request.output_tokens > self._limits.kv_cache_tokens:
-            raise ValueError(f"{request!r} does not fit into {self._limits.kv_cache_tokens} tokens of KV cache")
+        if self._blocks_for(request.prompt_tokens + request.output_tokens) > self._pool.size:
+            raise ValueError(f"{request!r} does not fit into {self._pool!r}")
         self._arrivals += 1
         request.arrival = self._arrivals
         request.ready_at = now_s + self._limits.ingest_s
@@ -96,7 +98,7 @@ class Scheduler:
         self._ingesting.append(request)
         self._note_uncached(request)
 
-    def abort(self, request: Request) -> None:
+    def abort(self, request: R) -> None:
         """Forget a request, wherever it is; one that has ended is left as it is."""
         match request.state:
             case State.INGESTING:
@@ -118,11 +120,11 @@ class Scheduler:
             return now_s
         return max(now_s, self._ingesting[0].ready_at) if self._ingesting else None
 
-    def step(self, now_s: float) -> Step | None:
+    def step(self, now_s: float) -> Step[R] | None:
         """Begin a step, unless there is nothing to compute. The next may begin when this one has ended."""
         while self._ingesting and self._ingesting[0].ready_at <= now_s:
             self._wait(self._ingesting.popleft())
-        preempted: list[Request] = []
+        preempted: list[R] = []
         self._extend_decoding(preempted)
         prefill_tokens, prefilled = self._prefill(preempted)
         decoding = len(self._decoding)
@@ -138,17 +140,17 @@ class Scheduler:
             request.state = State.ENDED
         return Step(self._step_time.duration_s(batch), batch, produced, preempted)
 
-    def _extend_decoding(self, preempted: list[Request]) -> None:
+    def _extend_decoding(self, preempted: list[R]) -> None:
         for request in [request for request in self._decoding if request.made_tokens == request.due_at]:
             # It may have been preempted for one before it.
             if request.state is State.DECODING and self._hold(request, request.total_tokens, preempted):
                 self._name_blocks(request)
                 self._set_due(request)
 
-    def _prefill(self, preempted: list[Request]) -> tuple[int, list[Request]]:
-        """Compute prompts with what the decoding requests leave of the budget: how many tokens, and which are complete."""
+    def _prefill(self, preempted: list[R]) -> tuple[int, list[R]]:
+        """Compute prompts with what decoding leaves of the budget. Return how many tokens, and who is complete."""
         computed = 0
-        complete: list[Request] = []
+        complete: list[R] = []
         while left := self._limits.max_num_batched_tokens - len(self._decoding) - computed:
             request = self._prefilling or (None if preempted else self._admit(len(complete)))
             if request is None:
@@ -164,15 +166,15 @@ class Scheduler:
                 self._prefilling = None
         return computed, complete
 
-    def _begin_decoding(self, request: Request) -> None:
+    def _begin_decoding(self, request: R) -> None:
         request.state = State.DECODING
         self._decoding.append(request)
         self._context_tokens += request.total_tokens
         self._set_due(request)
 
-    def _make_tokens(self, requests: Sequence[Request]) -> list[Request]:
+    def _make_tokens(self, requests: Sequence[R]) -> list[R]:
         """Return those that have made their last."""
-        ended: list[Request] = []
+        ended: list[R] = []
         # The loop that costs most: 256 requests come here 100 times a second.
         for request in requests:
             made_tokens = request.made_tokens = request.made_tokens + 1
@@ -180,7 +182,7 @@ class Scheduler:
                 ended.append(request)
         return ended
 
-    def _admit(self, others: int) -> Request | None:
+    def _admit(self, others: int) -> R | None:
         """Take the first that waits, if there is a place for it beside decoding requests and so many others."""
         if not self._waiting or len(self._decoding) + others >= self._limits.max_num_seqs:
             return None
@@ -201,8 +203,8 @@ class Scheduler:
         self._prefilling = request
         return request
 
-    def _hold(self, request: Request, tokens: int, preempted: list[Request]) -> bool:
-        """Give a running request the blocks for so many tokens, at the cost of the last ones. False where it is the last."""
+    def _hold(self, request: R, tokens: int, preempted: list[R]) -> bool:
+        """Give a running request the blocks for so many tokens, at the cost of the last. False where it is the last."""
         missing = self._blocks_for(tokens) - len(request.blocks)
         while missing > self._pool.free:
             victim = max(self._decoding if self._prefilling is None else [*self._decoding, self._prefilling])
@@ -216,7 +218,7 @@ class Scheduler:
         request.blocks += self._pool.take(missing)
         return True
 
-    def _stop(self, request: Request) -> None:
+    def _stop(self, request: R) -> None:
         """Take a running request out of the batch. Its blocks stay in the cache until others need them."""
         self._name_blocks(request)
         self._pool.release(request.blocks)
@@ -228,25 +230,25 @@ class Scheduler:
         request.blocks = []
         request.named_blocks = request.prefilled_tokens = 0
 
-    def _wait(self, request: Request) -> None:
+    def _wait(self, request: R) -> None:
         request.state = State.WAITING
         heappush(self._waiting, request)
 
-    def _note_uncached(self, request: Request) -> None:
+    def _note_uncached(self, request: R) -> None:
         request.uncached_tokens = request.total_tokens - len(self._find(request)) * self._limits.block_tokens
         self._uncached_waiting_tokens += request.uncached_tokens
 
-    def _find(self, request: Request) -> list[int]:
+    def _find(self, request: R) -> list[int]:
         """The last token is always computed: the next one is sampled from what comes out of it."""
         return self._pool.find(request.prefix, (request.total_tokens - 1) // self._limits.block_tokens)
 
-    def _name_blocks(self, request: Request) -> None:
+    def _name_blocks(self, request: R) -> None:
         full = request.computed_tokens // self._limits.block_tokens
         for number in range(request.named_blocks, full):
             self._pool.name(request.blocks[number], request.prefix(number))
         request.named_blocks = max(request.named_blocks, full)
 
-    def _set_due(self, request: Request) -> None:
+    def _set_due(self, request: R) -> None:
         room_tokens = len(request.blocks) * self._limits.block_tokens
         request.due_at = room_tokens - request.prompt_tokens + 1
 
