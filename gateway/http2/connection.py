@@ -116,6 +116,14 @@ class Connection(Outbound):
         """Stream ids are used up (5.1.1): the connection has to be replaced."""
         return self.last_stream_id >= frames.MAX_STREAM_ID - 2
 
+    @property
+    def is_finished(self) -> bool:
+        """Nothing will happen here any more: the socket can be closed."""
+        if self.fault is not None:
+            return True
+        is_last = not self.is_server or self._refuses_above < frames.MAX_STREAM_ID
+        return self.is_draining and is_last and not self.streams
+
     def credit(self, stream: Stream, size: int) -> None:
         """Let the peer send `size` bytes more: what it sent has been consumed. Told in halves of the window."""
         stream.uncredited += size
