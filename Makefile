@@ -21,7 +21,7 @@ setup: .venv/base ## Make .venv with the command inference-gateway
 tools: .venv/tools ## Make .venv with everything that the checks and tests need
 
 .venv/base .venv/tools: .venv/%: constraints/%.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement $<
 	$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	touch $@
