@@ -66,7 +66,7 @@ class _UnsentPieces:
         self._arguments = [Unsent(call.arguments_bytes) for call in sent.tool_calls]
 
     def take(self, piece: ChatPiece) -> ChatPiece | None:
-        """Return what of the piece is new, if anything. Raises ValueError as `Unsent.take`."""
+        """Return what of the piece is new, if anything. Raises as `Unsent.take`."""
         if isinstance(piece, ToolCallPiece):
             return self._take_call(piece)
         text = (self._content if isinstance(piece, Content) else self._reasoning).take(piece.text)

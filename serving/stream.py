@@ -2,7 +2,7 @@
 goes on. How a choice looks in messages is `GenerateChoice`'s business here and `serving.chat`'s for Chat."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
@@ -81,7 +81,7 @@ class Start:
     prompt_tokens: int
     next_sequence: int = 0
     usage: pb.Usage | None = None
-    sent: Mapping[int, Sequence[int]] | None = None
+    sent: Mapping[int, Sequence[int]] = field(default_factory=dict[int, Sequence[int]])
     """The ids sent of each choice, ended ones included."""
     finished: frozenset[int] = frozenset()
     is_exact: bool = True
@@ -99,7 +99,6 @@ class ResponseStream(Generic[Response]):
         self._choices = choices
         self._open = set(choices)
         self._start = start
-        self._sent = start.sent or {}
         self._sequence = start.next_sequence
 
     @property
@@ -113,7 +112,7 @@ class ResponseStream(Generic[Response]):
 
     def resume(self) -> list[Response]:
         """Return what the ids already sent give beyond what was sent: nothing in a new stream."""
-        replayed = [(index, token_ids) for index, token_ids in sorted(self._sent.items()) if index in self._open]
+        replayed = [(index, token_ids) for index, token_ids in sorted(self._start.sent.items()) if index in self._open]
         return self._number(list(chain.from_iterable(self._replay(index, token_ids) for index, token_ids in replayed)))
 
     def push(self, delta: TokenDelta) -> list[Response]:
@@ -134,7 +133,7 @@ class ResponseStream(Generic[Response]):
         return pb.Usage(
             prompt_tokens=self._start.prompt_tokens if first is None else first.prompt_tokens,
             cached_tokens=self.cached_tokens if first is None else first.cached_tokens,
-            completion_tokens=sum(map(len, self._sent.values())) + self.new_tokens,
+            completion_tokens=sum(map(len, self._start.sent.values())) + self.new_tokens,
         )
 
     def _replay(self, index: int, token_ids: Sequence[int]) -> Sequence[Response]:

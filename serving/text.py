@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from inference.v1 import inference_pb2 as pb
-from serving.engine import Decoder, Ended, Sampling, TokenDelta
+from serving.engine import ContinuationImpossible, Decoder, Ended, Sampling, TokenDelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +165,14 @@ class Unsent:
         self._sent_bytes = sent_bytes
 
     def take(self, text: str) -> str:
-        """Return what of the next piece is new. Raises ValueError where what was sent ends inside a character."""
+        """Return what of the next piece is new. Raises ContinuationImpossible where what was sent ends inside a
+        character."""
         if not self._sent_bytes:
             return text
         piece = text.encode()
         new = piece[self._sent_bytes :]
         self._sent_bytes -= len(piece) - len(new)
-        return new.decode()
+        try:
+            return new.decode()
+        except UnicodeDecodeError:
+            raise ContinuationImpossible("the text sent ends inside a character that its ids give") from None

@@ -50,7 +50,7 @@ def generate(
         for index in range(len(case.answers))
         if index not in start.finished
     }
-    return _run(ResponseStream(choices, start), case.deltas(start.sent or {}, sizes, cached))
+    return _run(ResponseStream(choices, start), case.deltas(start.sent, sizes, cached))
 
 
 def chat(
@@ -63,7 +63,7 @@ def chat(
         for index in range(len(case.answers))
         if index not in start.finished
     }
-    return _run(ResponseStream(choices, start), case.deltas(start.sent or {}, sizes, cached))
+    return _run(ResponseStream(choices, start), case.deltas(start.sent, sizes, cached))
 
 
 def _run(stream: ResponseStream[Response], deltas: Iterator[TokenDelta]) -> list[Response]:

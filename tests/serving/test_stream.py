@@ -39,9 +39,8 @@ def cases(draw: st.DrawFn) -> Case:
         for answer in choices
         if answer.ended is Ended.LENGTH or len(answer.token_ids) <= max_tokens
     ]
-    sampling = Sampling(
-        max_tokens=max_tokens, min_tokens=draw(st.integers(0, 3)), n=len(choices), stop_token_ids=(ord("!"),)
-    )
+    shortest = min(len(answer.token_ids) for answer in choices)
+    sampling = Sampling(max_tokens, draw(st.integers(0, shortest)), n=len(choices), stop_token_ids=(ord("!"),))
     rules = TextRules(tuple(draw(stop_strings)), draw(st.booleans()), draw(st.booleans()))
     return Case(sampling, rules, choices)
 

@@ -1,0 +1,160 @@
+"""Composition root of a replica: builds everything, and takes it through its life."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+import pynvml
+from msgspec import Struct
+
+from serving import config
+from serving.call import Calls
+from serving.config import NO_LISTENER, Settings, SettingsError
+from serving.engine import Engine, EngineDead, EngineLoad, Generation, Sampling
+from serving.gpu import Gpus
+from serving.health import Health
+from serving.http import Endpoints, listening
+from serving.lifecycle import Event, Lifecycle, Phase
+from serving.load import BOOT_IDS, Load
+from serving.load_stream import LoadStream
+from serving.metrics import Metrics
+from serving.server import HEALTH_SERVICES, listen, new_server
+from serving.service import InferenceService
+from serving.signals import Signals
+
+WATCH_INTERVAL_S = 1.0
+"""Between two looks at an engine that nobody asks anything."""
+
+FLUSH_S = 1.0
+"""For the last trailers, when all streams have ended; for streams to learn that their engine is gone."""
+
+ENGINE_CLOSE_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Replica:
+    """One engine behind a port. It serves when it has been given an engine that answers."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float], rng: random.Random) -> None:
+        self.port = 0
+        self.metrics_port = 0
+        self.lifecycle = Lifecycle(settings.retry_after_s)
+        self.load = Load(self._measure, rng.randrange(1, BOOT_IDS), clock)
+        self._settings = settings
+        self._clock = clock
+        self._metrics = Metrics({"engine": settings.engine, "model": settings.model}, lambda: self.load.state(""))
+        calls = Calls(self.lifecycle, self.load, self._metrics, settings.retry_after_s, clock)
+        self._tokenizing = ThreadPoolExecutor(1, "tokenizing")
+        self._service = InferenceService(calls, self._tokenizing)
+        health = Health(self.lifecycle, HEALTH_SERVICES)
+        floor_s, heartbeat_s = settings.load_report_floor_s, settings.load_report_heartbeat_s
+        load_stream = LoadStream(self.load, self.lifecycle, floor_s, heartbeat_s, clock)
+        self._server = new_server(settings, self._service, health, load_stream)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator["Replica", None]:
+        """Listen, not serving yet; stop at the end, and close the engine. Raises SettingsError."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self._tokenizing.shutdown, wait=False, cancel_futures=True)
+            if self._settings.metrics_listen != NO_LISTENER:
+                gpus = Gpus(pynvml, os.environ)
+                stack.callback(gpus.close)
+                endpoints = Endpoints(self.lifecycle, self._metrics, gpus).application()
+                self.metrics_port = await stack.enter_async_context(listening(endpoints, self._settings.metrics_listen))
+            self.port = listen(self._server, self._settings.listen)
+            await self._server.start()
+            stack.push_async_callback(self._stop)
+            yield self
+
+    async def open(self, engine: Engine) -> None:
+        """Serve, once the engine has answered a warm-up."""
+        self._service.engine = engine
+        prompt = engine.tokenizer.encode("Hello")
+        warm_up = Generation("warm-up", prompt, Sampling(max_tokens=2, temperature=0.0, ignore_eos=True))
+        async with aclosing(engine.generate(warm_up)) as deltas:
+            async for _ in deltas:
+                pass
+        self.lifecycle.apply(Event.WARMED_UP)
+
+    async def watch(self) -> None:
+        """Raise EngineDead when the engine is."""
+        while self.lifecycle.phase is not Phase.DEAD:
+            try:
+                self._measure()
+            except EngineDead:
+                self.lifecycle.apply(Event.ENGINE_DIED)
+            else:
+                await self.lifecycle.changes.wait(WATCH_INTERVAL_S)
+        raise EngineDead("the engine is gone")
+
+    async def drain(self) -> None:
+        """Say that it leaves, then refuse, then wait for what runs, all within the grace."""
+        self.lifecycle.apply(Event.ASKED_TO_STOP)
+        grace_s = self._settings.grace_s if self.lifecycle.phase is not Phase.DEAD else FLUSH_S
+        ends_at = self._clock() + grace_s
+        if self.lifecycle.phase is Phase.LEAVING:
+            await asyncio.sleep(min(self._settings.drain_pause_s, grace_s))
+            self.lifecycle.apply(Event.PAUSE_OVER)
+        while self.load.in_flight and (left_s := ends_at - self._clock()) > 0:
+            await self.load.changes.wait(left_s)
+
+    async def _stop(self) -> None:
+        if self.load.in_flight:
+            _log.warning("%d requests are cut off", self.load.in_flight)
+        # Those who watch would use up all of the server's grace.
+        self.lifecycle.apply(Event.FINISHED)
+        self.load.changes.notify()
+        await self._server.stop(None if self.load.in_flight else FLUSH_S)
+        if self._service.engine is not None:
+            async with asyncio.timeout(ENGINE_CLOSE_S):
+                await self._service.engine.close()
+
+    def _measure(self) -> EngineLoad:
+        engine = self._service.engine
+        return EngineLoad(0, 0, 0.0, 0) if engine is None else engine.load()
+
+
+async def run(settings: Settings, engine_settings: Struct) -> int:
+    """Return the exit status, after a signal or when the engine is gone. Raises SettingsError."""
+    status = 0
+    replica = Replica(settings, time.monotonic, random.Random())
+    with Signals.of(asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)) as signals:
+        async with replica.listening():
+            try:
+                async with signals.interruption():
+                    await replica.open(await _create(settings, engine_settings))
+                    _announce(settings, engine_settings, replica)
+                    await replica.watch()
+            except EngineDead as error:
+                _log.error("%s", error)
+                status = 1
+            async with signals.interruption():
+                await replica.drain()
+        return status or signals.status
+
+
+async def _create(settings: Settings, engine_settings: Struct) -> Engine:
+    try:
+        return await config.load(config.ENGINES[settings.engine].create)(engine_settings)
+    except ValueError as error:
+        _log.debug("the engine refuses its settings", exc_info=True)
+        raise SettingsError(f"{settings.engine}: {error}") from None
+
+
+def _announce(settings: Settings, engine_settings: Struct, replica: Replica) -> None:
+    """Print the one line that programs read."""
+    host, _ = config.split_address("listen", settings.listen)
+    address = f"[{host}]:{replica.port}" if ":" in host else f"{host}:{replica.port}"
+    if replica.metrics_port:
+        _log.info("metrics on port %d", replica.metrics_port)
+    what = config.description(settings.engine, engine_settings)
+    sys.stdout.write(f"replica {settings.model} listening on {address} ({what})\n")
+    sys.stdout.flush()

@@ -1,0 +1,78 @@
+"""What NVML says of the GPUs that this process may use. Without one there is nothing to say."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import pynvml
+
+
+class GpuReading(NamedTuple):
+    name: str
+    """The index, as NVML counts, whatever the process calls it."""
+    utilization: float
+    """Between 0 and 1: the share of the last sample period in which a kernel ran."""
+    memory_used_bytes: int
+    memory_total_bytes: int
+
+
+class _Memory(Protocol):
+    used: int
+    total: int
+
+
+class _Utilization(Protocol):
+    gpu: int
+
+
+class Nvml(Protocol):
+    """The part of `pynvml` that is used here. Its functions raise `pynvml.NVMLError`."""
+
+    def nvmlInit(self) -> None: ...
+    def nvmlShutdown(self) -> None: ...
+    def nvmlDeviceGetCount(self) -> int: ...
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> object: ...
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> object: ...
+    def nvmlDeviceGetIndex(self, handle: object) -> int: ...
+    def nvmlDeviceGetUtilizationRates(self, handle: object) -> _Utilization: ...
+    def nvmlDeviceGetMemoryInfo(self, handle: object) -> _Memory: ...
+
+
+class Gpus:
+    """Reads at each call; blocks for about a millisecond a GPU, longer where the driver is in trouble."""
+
+    def __init__(self, nvml: Nvml, environment: Mapping[str, str]) -> None:
+        self._nvml = nvml
+        self._handles: Sequence[object] = []
+        try:
+            nvml.nvmlInit()
+            self._handles = self._find(environment.get("CUDA_VISIBLE_DEVICES"))
+        except pynvml.NVMLError:
+            pass  # no driver, no GPU, or none that is named so
+
+    def read(self) -> list[GpuReading]:
+        """Return what can be read now; a GPU that does not answer is left out."""
+        return [reading for handle in self._handles if (reading := self._read(handle)) is not None]
+
+    def close(self) -> None:
+        if self._handles:
+            self._handles = []
+            self._nvml.nvmlShutdown()
+
+    def _find(self, visible: str | None) -> Sequence[object]:
+        nvml = self._nvml
+        if visible is None:
+            return [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+        names = [name.strip() for name in visible.split(",") if name.strip()]
+        return [
+            nvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdigit() else nvml.nvmlDeviceGetHandleByUUID(name)
+            for name in names
+        ]
+
+    def _read(self, handle: object) -> GpuReading | None:
+        nvml = self._nvml
+        try:
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            utilization = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+            return GpuReading(str(nvml.nvmlDeviceGetIndex(handle)), utilization, memory.used, memory.total)
+        except pynvml.NVMLError:
+            return None
