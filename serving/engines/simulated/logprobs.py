@@ -1,5 +1,5 @@
-"""Logprobs of a model that is sure of itself. A pure function of the token and where it stands, so that a value beside the
-wrong token is seen."""
+"""Logprobs of a model that is sure of itself. A pure function of the token and where it stands, so that a value beside
+the wrong token is seen."""
 
 from math import log
 

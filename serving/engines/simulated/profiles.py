@@ -26,7 +26,7 @@ LLAMA_3_1_8B_H100 = Profile(
         max_num_batched_tokens=8192,
         ingest_s=_INGEST_S,
     ),
-    StepTime(fixed_s=7.10e-3, per_decoding_s=0.0, per_context_token_s=43.2e-9, per_prefill_token_s=21.8e-6),
+    StepTime(fixed_s=6.54e-3, per_decoding_s=0.0, per_context_token_s=48.9e-9, per_prefill_token_s=20.2e-6),
     context_tokens=131_072,
 )
 """Llama-3.1-8B, bfloat16, one H100 SXM. Step time fitted to 42 measured closed loops (`calibration`); limits are vLLM's
@@ -39,7 +39,7 @@ LLAMA_3_1_8B_A100 = Profile(
         max_num_batched_tokens=2048,
         ingest_s=_INGEST_S,
     ),
-    StepTime(fixed_s=10.4e-3, per_decoding_s=27e-6, per_context_token_s=71e-9, per_prefill_token_s=66e-6),
+    StepTime(fixed_s=10.4e-3, per_decoding_s=27e-6, per_context_token_s=80e-9, per_prefill_token_s=66e-6),
     context_tokens=131_072,
 )
 """Llama-3.1-8B, bfloat16, one A100 SXM 80 GB. Derived, not measured as a whole: microsoft/vidur's profile of the

@@ -14,7 +14,7 @@ class SimulatedSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: str = "simulated"
     """The name that it is served under."""
     profile: str = "llama-3.1-8b-h100"
-    """Model and GPU, one of PROFILES."""
+    """Model and GPU: llama-3.1-8b-h100 (fitted to measurements) or llama-3.1-8b-a100 (derived)."""
     speedup: Annotated[float, Meta(gt=0, le=1_000_000)] = 1.0
     """How many times faster than the real one."""
     natural_tokens: Count = 1024

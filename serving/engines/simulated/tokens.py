@@ -1,5 +1,5 @@
-"""The simulated model's tokens: four bytes of UTF-8 each. The id is the text, so there is no vocabulary, and prompts are
-about as long as with real models. Characters are cut wherever the fourth byte falls, as real tokenizers may."""
+"""The simulated model's tokens: four bytes of UTF-8 each. The id is the text, so there is no vocabulary, and prompts
+are about as long as with real models. Characters are cut wherever the fourth byte falls, as real tokenizers may."""
 
 import re
 from codecs import getincrementaldecoder
