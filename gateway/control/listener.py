@@ -1,0 +1,126 @@
+"""The agents' listening sockets. Control alone accepts: it knows which worker has the least to do."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+from gateway.config import join_address, split_address
+from gateway.control import logs
+from gateway.errors import SettingsError
+
+_log = logging.getLogger(__name__)
+
+BACKLOG = 4_096
+"""The kernel cuts it to net.core.somaxconn."""
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_S = 0.5
+"""Before accepting again when descriptors or memory have run out; meanwhile agents wait in the backlog."""
+
+
+def bind(address: str) -> list[socket.socket]:
+    """Return sockets that listen on `HOST:PORT`, all on one port, one for each address that the host has.
+
+    Raises SettingsError."""
+    host, port = split_address(address)
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, sockaddr in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            # With port 0 the first decides.
+            sockets.append(_bind_one(family, (sockaddr[0], port, *sockaddr[2:])))
+            port = sockets[0].getsockname()[1]
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        reason = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise SettingsError(f"listen: cannot listen on {address}: {reason}") from None
+    return sockets
+
+
+def _bind_one(family: int, sockaddr: tuple[str | int, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setblocking(False)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(sockaddr)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+class Listener:
+    """Hands accepted sockets to `on_accepted`, whose they are from then on. It owns its own sockets."""
+
+    def __init__(self, sockets: list[socket.socket], on_accepted: Callable[[socket.socket], None]) -> None:
+        self._sockets = sockets
+        self._on_accepted = on_accepted
+        self._loop = asyncio.get_running_loop()
+        self._resumption: asyncio.TimerHandle | None = None
+        self._is_accepting = False
+
+    @property
+    def address(self) -> str:
+        host, port = self._sockets[0].getsockname()[:2]
+        return join_address(host, port)
+
+    @property
+    def port(self) -> int:
+        return self._sockets[0].getsockname()[1]
+
+    def start(self) -> None:
+        """Accept; may be called again."""
+        if not self._is_accepting and self._sockets:
+            self._is_accepting = True
+            for listening in self._sockets:
+                self._loop.add_reader(listening.fileno(), self._accept, listening)
+
+    def pause(self) -> None:
+        """Accept no more for now: agents wait in the backlog."""
+        if self._resumption is not None:
+            self._resumption.cancel()
+            self._resumption = None
+        if self._is_accepting:
+            self._is_accepting = False
+            for listening in self._sockets:
+                self._loop.remove_reader(listening.fileno())
+
+    def close(self) -> None:
+        """Accept no more for good; what waits in the backlog is refused. May be called again."""
+        self.pause()
+        for listening in self._sockets:
+            listening.close()
+        self._sockets = []
+
+    def _accept(self, listening: socket.socket) -> None:
+        # A bounded batch: probes, signals and workers get their turn when thousands connect at once.
+        for _ in range(64):
+            try:
+                accepted, _ = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._wait_out(error)
+                    return
+                # Others concern the one connection (accept(2)): ECONNABORTED, EPROTO, ENETDOWN, ...
+                continue
+            accepted.setblocking(False)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._on_accepted(accepted)
+            if not self._is_accepting:
+                return
+
+    def _wait_out(self, error: OSError) -> None:
+        """Without this the loop would spin: the listening socket stays readable."""
+        _log.error(logs.line("accept_paused", reason=os.strerror(error.errno or 0), pause_s=_PAUSE_S))
+        self.pause()
+        self._resumption = self._loop.call_later(_PAUSE_S, self.start)

@@ -1,0 +1,74 @@
+"""The flags of `inference-gateway serve`. What a flag means, its default and its range stand in gateway.config."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from gateway.config import LOG_LEVELS, Settings, load_settings
+from gateway.errors import SettingsError
+from gateway.policies import POLICIES
+
+_DEFAULTS = Settings()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{message} (see {self.prog} --help)")
+
+
+def parse_settings(arguments: Sequence[str]) -> Settings:
+    """Return the settings of a command line and of the file that it names. Raises SettingsError; --help exits."""
+    flags = vars(_parser().parse_args(arguments))
+    file: Path | None = flags.pop("config")
+    given = {name: value for name, value in flags.items() if value is not None}
+    if "replicas" in given:
+        given["replicas"] = [{"address": address} for address in given["replicas"]]
+    return load_settings(file, given)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="inference-gateway serve",
+        usage="%(prog)s [OPTION ...]",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=110),
+        description="Balance agents' requests over replicas.",
+        epilog="Every setting can stand in the file of --config, as YAML; flags win over it.",
+        allow_abbrev=False,
+    )
+    where = parser.add_argument_group("addresses")
+    where.add_argument("--listen", metavar="HOST:PORT", help=f"for agents; port 0: any ({_DEFAULTS.listen})")
+    where.add_argument("--replica", metavar="HOST:PORT", dest="replicas", action="append", help="once for each replica")
+    where.add_argument(
+        "--metrics-listen", metavar="HOST:PORT", help=f"/metrics and /health; '': none ({_DEFAULTS.metrics_listen})"
+    )
+    where.add_argument(
+        "--admin-listen", metavar="PATH", help="Unix socket or loopback HOST:PORT for operators (one of the user's own)"
+    )
+    how = parser.add_argument_group("behaviour")
+    how.add_argument("--policy", metavar="NAME", help=f"{', '.join(POLICIES)} ({_DEFAULTS.policy})")
+    how.add_argument(
+        "--opaque-service",
+        metavar="NAME",
+        dest="opaque_services",
+        action="append",
+        help="a gRPC service to pass on unread, by its full name; repeatable",
+    )
+    how.add_argument(
+        "--parking-s",
+        type=float,
+        metavar="S",
+        help=f"how long a request waits for a ready replica ({_DEFAULTS.parking_s:g})",
+    )
+    how.add_argument(
+        "--grace-s", type=float, metavar="S", help=f"for running streams after SIGTERM ({_DEFAULTS.grace_s:g})"
+    )
+    how.add_argument(
+        "--drain-pause-s",
+        type=float,
+        metavar="S",
+        help=f"from NOT_SERVING to the closed listener ({_DEFAULTS.drain_pause_s:g})",
+    )
+    how.add_argument("--config", metavar="FILE", type=Path, help="settings as YAML")
+    how.add_argument("--log-level", choices=LOG_LEVELS, metavar="LEVEL", help=f"{', '.join(LOG_LEVELS)} (info)")
+    return parser

@@ -1,0 +1,107 @@
+"""Keeps one worker running: a crash costs its own connections and nothing else."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+
+from gateway.channel.messages import Outcome
+from gateway.config import Settings
+from gateway.control import logs
+from gateway.control.backoff import Backoff
+from gateway.control.worker_process import WorkerProcess, running_worker
+from gateway.control.workers import Workers
+from gateway.metrics import Counter
+
+_log = logging.getLogger(__name__)
+
+EXIT_MARGIN_S = 2.0
+"""What a worker may take beyond its grace, before it is killed."""
+
+STABLE_S = 60.0
+"""A worker that lived so long is replaced at once."""
+
+
+class WorkerFailed(Exception):
+    """The first worker never became ready: another would not either."""
+
+
+class Supervisor:
+    def __init__(
+        self,
+        worker_id: int,
+        command: Sequence[str],
+        settings: Settings,
+        workers: Workers,
+        on_outcome: Callable[[Outcome], None],
+        restarts: Counter,
+    ) -> None:
+        self._worker_id = worker_id
+        self._command = command
+        self._settings = settings
+        self._workers = workers
+        self._on_outcome = on_outcome
+        self._restarts = restarts
+        self._backoff = Backoff(0.1, 10.0, 0.2, random.Random(worker_id))
+        self._draining = asyncio.Event()
+        self._has_been_ready = False
+
+    async def run(self) -> None:
+        """Return when the worker has ended after `drain`. Raises WorkerFailed."""
+        while not self._draining.is_set():
+            async with running_worker(self._command, self._worker_id, self._on_outcome) as worker:
+                await self._live(worker)
+                code = await self._end(worker)
+            if not self._draining.is_set():
+                await self._after(_how(code))
+
+    def drain(self) -> None:
+        """Replace the worker no more. Whoever calls this tells it to finish."""
+        self._draining.set()
+
+    async def _live(self, worker: WorkerProcess) -> None:
+        """Return when its channel has closed."""
+        self._workers.add(worker)
+        try:
+            async with asyncio.timeout(self._settings.worker_start_timeout_s):
+                is_ready = await worker.until_ready()
+            if is_ready:
+                self._has_been_ready = True
+                self._workers.came_up(worker)
+                await self._until_closed(worker)
+        except TimeoutError:
+            worker.kill("did not become ready in time")
+        finally:
+            self._workers.remove(worker)
+
+    async def _until_closed(self, worker: WorkerProcess) -> None:
+        loop = asyncio.get_running_loop()
+        ready_at = loop.time()
+        await worker.until_closed()
+        if loop.time() - ready_at > STABLE_S:
+            self._backoff.reset()
+
+    async def _end(self, worker: WorkerProcess) -> int:
+        """It takes no more connections; let it finish what it has."""
+        try:
+            async with asyncio.timeout(self._settings.grace_s + EXIT_MARGIN_S):
+                return await worker.exit_code()
+        except TimeoutError:
+            worker.kill("did not end in time")
+            return await worker.exit_code()
+
+    async def _after(self, how: str) -> None:
+        if not self._has_been_ready:
+            raise WorkerFailed(f"the worker did not start: {how}")
+        self._restarts.add()
+        pause_s = self._backoff.next_s()
+        _log.error(logs.line("worker_ended", worker=self._worker_id, reason=how, restart_in_s=pause_s))
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._draining.wait()
+        except TimeoutError:
+            return
+
+
+def _how(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

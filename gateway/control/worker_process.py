@@ -1,0 +1,155 @@
+"""One life of one worker process, as control sees it."""
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from gateway.channel.channel import Channel, open_control_end
+from gateway.channel.descriptors import DescriptorSender, descriptors_pair
+from gateway.channel.messages import AskMetrics, Counts, Down, Metrics, Outcome, Up, WorkerReady
+from gateway.control import logs
+from gateway.metrics import Family
+
+_log = logging.getLogger(__name__)
+
+# -P: what lies in the working directory must not stand in for our packages.
+COMMAND = (sys.executable, "-P", "-m", "gateway.worker")
+
+_STDERR = 2
+
+
+class WorkerProcess:
+    """It is told and never waited for: one that does not read what it is told is killed."""
+
+    def __init__(self, worker_id: int, on_outcome: Callable[[Outcome], None]) -> None:
+        self.worker_id = worker_id
+        self.is_ready = False
+        """It takes connections."""
+        self.streams = 0
+        self.connections = 0
+        """As last told, and those handed over since."""
+        self.families: Sequence[Family] = ()
+        """Its metrics, as last told."""
+        self._on_outcome = on_outcome
+        self._ready_or_closed = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._asked = 0
+        self._process: asyncio.subprocess.Process | None = None
+        self._channel: Channel[Down, Up] | None = None
+        self._descriptors: DescriptorSender | None = None
+
+    def __repr__(self) -> str:
+        return f"<WorkerProcess {self.worker_id}: {self.connections} connections, {self.streams} streams>"
+
+    async def start(self, command: Sequence[str]) -> None:
+        """Start the process; it gets `--channel-fd N --descriptors-fd M`."""
+        ours, theirs = socket.socketpair()
+        our_descriptors, their_descriptors = descriptors_pair()
+        self._descriptors = DescriptorSender(our_descriptors)
+        with theirs, their_descriptors:
+            self._channel = await open_control_end(ours, self._on_message, self._on_closed)
+            inherited = (theirs.fileno(), their_descriptors.fileno())
+            self._process = await asyncio.create_subprocess_exec(
+                *command,
+                *("--channel-fd", str(inherited[0]), "--descriptors-fd", str(inherited[1])),
+                pass_fds=inherited,
+                stdin=asyncio.subprocess.DEVNULL,
+                # Stdout is control's own, for the line that says where it listens.
+                stdout=_STDERR,
+                # Ctrl-C is for control, which then drains the workers.
+                start_new_session=True,
+            )
+
+    def send(self, message: Down) -> None:
+        channel = self._channel
+        if channel is not None and channel.is_open and not channel.send(message):
+            self.kill("does not read its channel")
+
+    def hand_over(self, accepted: socket.socket) -> bool:
+        """Give it a connection. False: it did not take it."""
+        if self._descriptors is not None and self._descriptors.send(accepted):
+            self.connections += 1
+            return True
+        if not self._closed.is_set():
+            self.kill("does not take connections")
+        return False
+
+    async def ask_metrics(self) -> None:
+        """Return when `families` are newer than this call, or the worker has gone."""
+        if self._closed.is_set():
+            return
+        self._asked += 1
+        asked = self._asked
+        self._answered.clear()
+        self.send(AskMetrics(asked))
+        await self._answered.wait()
+
+    async def until_ready(self) -> bool:
+        """False: it ended before."""
+        await self._ready_or_closed.wait()
+        return not self._closed.is_set()
+
+    async def until_closed(self) -> None:
+        """Return when its channel has closed, which is so at its end."""
+        await self._closed.wait()
+
+    async def exit_code(self) -> int:
+        """Wait for the process to end; negative: by that signal."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    def kill(self, reason: str) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            _log.error(logs.line("worker_killed", worker=self.worker_id, pid=process.pid, reason=reason))
+            process.kill()
+
+    async def end(self) -> None:
+        """Leave nothing of it behind."""
+        if self._channel is not None:
+            self._channel.abort()
+        if self._descriptors is not None:
+            self._descriptors.close()
+        process = self._process
+        if process is not None:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    def _on_message(self, message: Up) -> None:
+        match message:
+            case WorkerReady():
+                self.is_ready = True
+                self._ready_or_closed.set()
+            case Outcome():
+                self._on_outcome(message)
+            case Counts():
+                self.connections, self.streams = message.connections, message.streams
+            case Metrics():
+                self.families = message.families
+                if message.id == self._asked:
+                    self._answered.set()
+
+    def _on_closed(self, error: Exception | None) -> None:
+        if error is not None:
+            _log.error(logs.line("worker_channel_lost", worker=self.worker_id, reason=error))
+        self.is_ready = False
+        for event in (self._closed, self._ready_or_closed, self._answered):
+            event.set()
+
+
+@asynccontextmanager
+async def running_worker(
+    command: Sequence[str], worker_id: int, on_outcome: Callable[[Outcome], None]
+) -> AsyncGenerator[WorkerProcess, None]:
+    """The process lives no longer than the context."""
+    worker = WorkerProcess(worker_id, on_outcome)
+    try:
+        await worker.start(command)
+        yield worker
+    finally:
+        await worker.end()

@@ -1,0 +1,69 @@
+"""The workers that run now: who gets the next connection, what all are told, what they counted."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+from gateway.channel.messages import Down
+from gateway.control.worker_process import WorkerProcess
+from gateway.metrics import Family, lasting, merge
+
+
+class Workers:
+    """`greeting` returns what a new worker is told first, given its id. `on_available` is told when the first can take
+    connections, and when the last cannot any more."""
+
+    def __init__(self, greeting: Callable[[int], Sequence[Down]], on_available: Callable[[bool], None]) -> None:
+        self._greeting = greeting
+        self._on_available = on_available
+        self._running: list[WorkerProcess] = []
+        self._retired: list[Family] = []
+
+    def add(self, worker: WorkerProcess) -> None:
+        """Greet it, and tell it what all are told from now on."""
+        self._running.append(worker)
+        for message in self._greeting(worker.worker_id):
+            worker.send(message)
+
+    def came_up(self, worker: WorkerProcess) -> None:
+        """It is ready: let it get connections."""
+        assert worker.is_ready
+        self._on_available(True)
+
+    def remove(self, worker: WorkerProcess) -> None:
+        """It has ended; what it counted stays."""
+        self._running.remove(worker)
+        self._retired = merge([self._retired, lasting(worker.families)])
+        if not any(each.is_ready for each in self._running):
+            self._on_available(False)
+
+    def tell(self, message: Down) -> None:
+        for worker in tuple(self._running):
+            worker.send(message)
+
+    def kill(self, reason: str) -> None:
+        for worker in tuple(self._running):
+            worker.kill(reason)
+
+    def hand_over(self, accepted: socket.socket) -> bool:
+        """Give the connection to the worker with the fewest streams, then the fewest connections. False: none took it,
+        and it is closed."""
+        ready = [worker for worker in self._running if worker.is_ready]
+        for worker in sorted(ready, key=lambda worker: (worker.streams, worker.connections)):
+            if worker.hand_over(accepted):
+                return True
+        accepted.close()
+        return False
+
+    async def families(self, timeout_s: float) -> Sequence[Family]:
+        """Return what all workers, the dead ones too, have counted. One that is late counts as it last said."""
+        running = tuple(self._running)
+        try:
+            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as tasks:
+                for worker in running:
+                    tasks.create_task(worker.ask_metrics())
+        except TimeoutError:
+            pass
+        # One that died while it was asked is among the retired by now.
+        living = [worker.families for worker in running if worker in self._running]
+        return merge([self._retired, *living])

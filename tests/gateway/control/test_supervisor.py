@@ -1,0 +1,164 @@
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.channel import channel
+from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Outcome, OutcomeKind
+from gateway.config import Settings
+from gateway.control.supervisor import Supervisor, WorkerFailed
+from gateway.control.workers import Workers
+from gateway.metrics import Family, Registry
+from gateway.types import ReplicaRecord, ReplicaState, Snapshot
+
+pytestmark = pytest.mark.e2e
+
+FAKE = Path(__file__).with_name("fake_worker.py")
+
+
+class Supervised:
+    """Some supervised workers, and what they make known."""
+
+    def __init__(self, modes: Sequence[str], settings: Settings) -> None:
+        self._settings = settings
+        self._changed = asyncio.Event()
+        self.availability: list[bool] = []
+        self.outcomes: list[Outcome] = []
+        self.restarts = Registry().counter("restarts_total", "").child()
+        self.workers = Workers(self._greeting, self._on_available)
+        self.supervisors = [
+            Supervisor(
+                worker_id,
+                [sys.executable, str(FAKE), mode],
+                settings,
+                self.workers,
+                self.outcomes.append,
+                self.restarts,
+            )
+            for worker_id, mode in enumerate(modes)
+        ]
+
+    def _greeting(self, worker_id: int) -> tuple[Down, ...]:
+        return Configure(worker_id, "gateway-1", "", self._settings), FleetChanged(Snapshot(0, ()))
+
+    def _on_available(self, is_available: bool) -> None:
+        self.availability.append(is_available)
+        self._changed.set()
+
+    async def available(self, *changes: bool) -> None:
+        async with asyncio.timeout(20):
+            while self.availability != list(changes):
+                self._changed.clear()
+                await self._changed.wait()
+
+
+@contextlib.asynccontextmanager
+async def supervised(*modes: str, settings: Settings | None = None) -> AsyncGenerator[Supervised, None]:
+    them = Supervised(modes, settings or Settings(grace_s=0.2))
+    async with asyncio.TaskGroup() as tasks:
+        for supervisor in them.supervisors:
+            tasks.create_task(supervisor.run())
+        yield them
+        for supervisor in them.supervisors:
+            supervisor.drain()
+        them.workers.tell(Drain(0.2))
+
+
+class Agent:
+    """A connection that was accepted and handed over, from the agent's side."""
+
+    def __init__(self, workers: Workers) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._end = socket.create_connection(listener.getsockname())
+            accepted, _ = listener.accept()
+        self._end.setblocking(False)
+        accepted.setblocking(False)
+        self.was_taken = workers.hand_over(accepted)
+
+    async def read(self) -> bytes:
+        async with asyncio.timeout(20):
+            return await asyncio.get_running_loop().sock_recv(self._end, 100)
+
+    def say(self, word: bytes) -> None:
+        self._end.sendall(word)
+
+    def close(self) -> None:
+        self._end.close()
+
+
+def value(families: Sequence[Family], name: str) -> float | None:
+    return next((family.samples[0].values[0] for family in families if family.name == name), None)
+
+
+async def test_a_worker_gets_connections_once_it_is_ready_and_ends_when_asked() -> None:
+    async with supervised("well") as them:
+        early = Agent(them.workers)
+        assert not early.was_taken
+        assert await early.read() == b""
+        await them.available(True)
+        with contextlib.closing(Agent(them.workers)) as agent:
+            assert agent.was_taken
+            assert int(await agent.read()) > 0
+        early.close()
+    assert them.availability == [True, False]
+    assert them.outcomes == [Outcome("a", 1, OutcomeKind.ANSWERED)]
+    assert them.restarts.values == [0]
+
+
+async def test_a_crash_costs_the_workers_own_connections_and_nothing_else() -> None:
+    async with supervised("well", "well") as them:
+        await them.available(True, True)
+        agents = [Agent(them.workers) for _ in range(4)]
+        pids = [int(await agent.read()) for agent in agents]
+        # Fewest streams first: both got two.
+        assert sorted(map(pids.count, set(pids))) == [2, 2]
+        families = await them.workers.families(5.0)
+        assert (value(families, "inference_gateway_adopted_total"), value(families, "inference_gateway_held")) == (4, 4)
+        agents[0].say(b"crash\n")
+        assert await agents[0].read() == b""
+        await them.available(True, True, True)
+        with contextlib.closing(Agent(them.workers)) as late:
+            assert int(await late.read()) not in pids
+        survivors = [agent for agent, pid in zip(agents, pids, strict=True) if pid != pids[0]]
+        families = await them.workers.families(5.0)
+        # What the dead one counted is still counted; what it held is gone.
+        assert value(families, "inference_gateway_adopted_total") == 5
+        assert value(families, "inference_gateway_held") in (2, 3)
+        assert them.restarts.values == [1]
+        for agent in survivors:
+            agent.say(b"hello\n")
+        for agent in agents:
+            agent.close()
+
+
+@pytest.mark.parametrize(("mode", "how"), [("dies", "exit code 5"), ("silent", "signal 9")])
+async def test_a_worker_that_cannot_start_is_not_tried_for_ever(mode: str, how: str) -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        async with supervised(mode, settings=Settings(worker_start_timeout_s=1.0)):
+            await asyncio.Event().wait()
+    (failed,) = raised.value.exceptions
+    assert isinstance(failed, WorkerFailed)
+    assert str(failed) == f"the worker did not start: {how}"
+
+
+async def test_a_worker_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "BUFFERED_BYTES_MAX", 100_000)
+    replica = ReplicaRecord("a", "a:1", 1, ReplicaState.READY, frozenset(map(str, range(1_000))), 1.0, None)
+    with pytest.raises(ExceptionGroup) as raised:
+        async with supervised("deaf") as them:
+            for version in range(1_000):
+                them.workers.tell(FleetChanged(Snapshot(version, (replica,))))
+                await asyncio.sleep(0)
+            await asyncio.Event().wait()
+    assert str(raised.value.exceptions[0]) == "the worker did not start: signal 9"
+
+
+async def test_a_late_answer_does_not_hold_up_a_scrape() -> None:
+    async with supervised("well") as them:
+        await them.available(True)
+        assert value(await them.workers.families(20.0), "inference_gateway_adopted_total") == 0
+        assert value(await them.workers.families(0.0), "inference_gateway_adopted_total") == 0
