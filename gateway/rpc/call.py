@@ -10,6 +10,8 @@ from gateway.rpc.timeouts import format_timeout, parse_timeout
 
 _CANONICAL_PATH = re.compile(rb"/[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*")
 """Anything else reaches no method: allow-lists must see what the replica would see (CVE-2026-33186)."""
+_CONTENT_TYPE = re.compile(rb"application/grpc(?:[+;]|$)", re.IGNORECASE)
+"""Not application/grpc-web, which is another protocol."""
 _HOP_FIELDS: Final = frozenset((b"grpc-timeout", b"x-gateway-id", b"content-length"))
 """Not copied: the timeout shrinks on the way, the id is ours to say, and the length is the frames' own."""
 CONTENT_TYPE: Final = (b"content-type", b"application/grpc")
@@ -49,7 +51,7 @@ def read_call(fields: Fields, now_s: float) -> Call:
     first = dict(reversed(fields))
     if first.get(b":method") != b"POST":
         raise NotGrpc(b"405")
-    if not first.get(b"content-type", b"").startswith(b"application/grpc"):
+    if not _CONTENT_TYPE.match(first.get(b"content-type", b"")):
         raise NotGrpc(b"415")
     path = first[b":path"]
     if not _CANONICAL_PATH.fullmatch(path):

@@ -1,5 +1,7 @@
 """Load reports by ORCA: `xds.data.orca.v3.OrcaLoadReport`, in trailers and on a stream (gRFC A51)."""
 
+from math import isfinite
+
 from google.protobuf.message import DecodeError
 from xds.data.orca.v3 import orca_load_report_pb2
 
@@ -28,6 +30,8 @@ def parse_report(serialized: bytes, received_at: float) -> LoadReport:
     except DecodeError as error:
         raise ValueError(f"malformed load report: {error}") from error
     named = report.named_metrics
+    if not all(map(isfinite, named.values())):
+        raise ValueError("malformed load report: a metric is not finite")
     return LoadReport(
         queue_depth=named.get(QUEUE_DEPTH, 0.0),
         running_requests=named.get(RUNNING_REQUESTS, 0.0),

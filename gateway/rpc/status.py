@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote_to_bytes
 
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -11,7 +11,17 @@ from google.rpc import error_details_pb2, status_pb2
 from gateway.errors import Failure, Reason
 from gateway.rpc.metadata import encode_binary
 
-__all__ = ["CODES", "DOMAIN", "Code", "Failure", "Reason", "Status", "code_of_http_status", "code_of_reset", "status_of"]
+__all__ = [
+    "CODES",
+    "DOMAIN",
+    "Code",
+    "Failure",
+    "Reason",
+    "Status",
+    "code_of_http_status",
+    "code_of_reset",
+    "status_of",
+]
 
 DOMAIN = "inference.v1"
 """google.rpc.ErrorInfo.domain of every error of ours."""
@@ -77,6 +87,8 @@ _CODE_OF_RESET: Mapping[int, Code] = {
     0xC: Code.PERMISSION_DENIED,
 }
 
+_MAX_MESSAGE = 384
+_MAX_VALUE = 128
 # Printable ASCII but '%' goes as it is (PROTOCOL-HTTP2.md, Status-Message).
 _UNQUOTED = "".join(chr(i) for i in range(0x20, 0x7F) if chr(i) != "%")
 
@@ -92,11 +104,13 @@ def code_of_reset(error_code: int) -> Code:
 
 
 def percent_encode(message: str) -> bytes:
-    return quote(message, safe=_UNQUOTED).encode("ascii")
+    """Return the value of `grpc-message`. What UTF-8 cannot carry becomes a question mark."""
+    return quote(message, safe=_UNQUOTED, errors="replace").encode("ascii")
 
 
 def percent_decode(message: bytes) -> str:
-    return unquote(message.decode("ascii", "replace"), errors="replace")
+    """Return what a `grpc-message` says; never fails, as the specification asks."""
+    return unquote_to_bytes(message).decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +153,14 @@ class Status:
 
 
 def status_of(failure: Failure) -> Status:
-    return Status(
-        CODES[failure.reason], failure.message, failure.reason, failure.retry_after_s, failure.metadata
-    )
+    """Return what the caller is told. Text is cut: it may quote a request, and trailers have to fit (8 KiB)."""
+    metadata = {key: _cut(value, _MAX_VALUE) for key, value in failure.metadata.items()}
+    message = _cut(failure.message, _MAX_MESSAGE)
+    return Status(CODES[failure.reason], message, failure.reason, failure.retry_after_s, metadata)
+
+
+def _cut(text: str, length: int) -> str:
+    return text[:length].encode("utf-8", "replace").decode("utf-8")
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:
