@@ -1,0 +1,51 @@
+"""`make demo`, or `python -m benchmarks.demo --engine simulated|vllm`.
+
+Exit codes: 0 all requests were answered, 1 some were not or something did not start, 130 Ctrl-C, 143 SIGTERM.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from rich.console import Console
+
+from benchmarks.cluster import Plan as ClusterPlan
+from benchmarks.demo.app import Setup, run
+from benchmarks.demo.workload import Plan
+from benchmarks.processes import NotReady
+
+SIMULATED = Setup(
+    "inference-gateway: 3 simulated replicas (Llama-3.1-8B on H100), policy least_connection",
+    ClusterPlan(replicas=3, model="llama-3.1-8b", engine_arguments=("--engine", "simulated")),
+    Plan(),
+)
+SETUPS = {"simulated": SIMULATED}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m benchmarks.demo", description=__doc__)
+    parser.add_argument("--engine", choices=SETUPS, default="simulated")
+    setup = SETUPS[parser.parse_args().engine]
+    code = 1
+    try:
+        code = asyncio.run(_until_terminated(setup))
+    except* KeyboardInterrupt:
+        code = 130
+    except* asyncio.CancelledError:
+        code = 143
+    except* NotReady as group:
+        sys.stderr.write("".join(f"demo: {error}\n" for error in group.exceptions))
+    return code
+
+
+async def _until_terminated(setup: Setup) -> int:
+    """Take SIGTERM as Ctrl-C is taken: everything is ended on the way out."""
+    demo = asyncio.current_task()
+    assert demo is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, demo.cancel)
+    return await run(setup, Console(highlight=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
