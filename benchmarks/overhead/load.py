@@ -1,6 +1,6 @@
 """Agents that cost next to nothing: raw HTTP/2, streams counted and thrown away.
 
-    python -m benchmarks.overhead.load PORT < scenario as JSON > result as JSON
+python -m benchmarks.overhead.load PORT < scenario as JSON > result as JSON
 """
 
 import asyncio

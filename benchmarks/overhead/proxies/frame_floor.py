@@ -14,9 +14,20 @@ from typing import cast
 import uvloop
 from hpack import Decoder, Encoder
 
-from gateway.http2.frames import DATA, GOAWAY, HEADER, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE
+from gateway.http2.frames import (
+    DATA,
+    GOAWAY,
+    HEADER,
+    HEADERS,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    settings,
+    window_update,
+)
 from gateway.http2.frames import frame as build
-from gateway.http2.frames import settings, window_update
 from gateway.http2.headers import Field
 
 _TO_REPLICA = PREFACE + settings([(4, 2**31 - 1), (2, 0)]) + window_update(0, 2**31 - 1 - 65_535)
@@ -93,13 +104,7 @@ class Side(asyncio.Protocol):
         if kind == HEADERS:
             self.on_headers(stream_id, flags, payload)
         elif kind == SETTINGS and not flags:
-            for offset in range(0, len(payload), 6):
-                key, value = _unpack_setting(payload, offset)
-                if key == 1:
-                    self.encoder.header_table_size = min(value, 4_096)
-                elif key == 4:
-                    self._widen_all(value)
-            self.send(build(SETTINGS, 1, 0))
+            self._on_settings(payload)
         elif kind == PING and not flags:
             self.send(build(PING, 1, 0, payload))
         elif kind == WINDOW_UPDATE:
@@ -108,6 +113,15 @@ class Side(asyncio.Protocol):
             self.on_reset(stream_id, payload)
         elif kind == GOAWAY:
             raise SystemExit("the floor knows no farewell")
+
+    def _on_settings(self, payload: bytes) -> None:
+        for offset in range(0, len(payload), 6):
+            key, value = _unpack_setting(payload, offset)
+            if key == 1:
+                self.encoder.header_table_size = min(value, 4_096)
+            elif key == 4:
+                self._widen_all(value)
+        self.send(build(SETTINGS, 1, 0))
 
     def _widen_all(self, initial_window: int) -> None:
         for stream in self.streams.values():
@@ -207,8 +221,7 @@ async def main(port: int, *replica_ports: int) -> None:
     loop = asyncio.get_running_loop()
     dirty: list[Side] = []
     replicas = [
-        (await loop.create_connection(lambda: ReplicaSide(dirty), "127.0.0.1", replica))[1]
-        for replica in replica_ports
+        (await loop.create_connection(lambda: ReplicaSide(dirty), "127.0.0.1", replica))[1] for replica in replica_ports
     ]
     choice = cycle(replicas)
     server = await loop.create_server(lambda: AgentSide(dirty, choice), "127.0.0.1", port)

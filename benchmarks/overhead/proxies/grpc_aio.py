@@ -1,9 +1,8 @@
 """The usual Python proxy: grpc.aio on both sides, messages passed through as bytes.
 
-    python -m benchmarks.overhead.proxies.grpc_aio PORT REPLICA_PORT ...
+python -m benchmarks.overhead.proxies.grpc_aio PORT REPLICA_PORT ...
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from itertools import cycle
@@ -23,7 +22,8 @@ class PassThrough(grpc.GenericRpcHandler):
         )
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        return grpc.unary_stream_rpc_method_handler(cast(Any, self._relay))
+        make = cast(Callable[..., Any], grpc.unary_stream_rpc_method_handler)
+        return make(self._relay)
 
     async def _relay(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
         metadata = [item for item in context.invocation_metadata() if item[0].startswith("x-")]

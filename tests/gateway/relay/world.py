@@ -266,7 +266,7 @@ class World:
         quiet = 0
         while quiet < 5:
             await asyncio.sleep(0)
-            is_busy = any([wire.pump() for wire in self.wires])
+            is_busy = sum(wire.pump() for wire in self.wires) > 0
             self.wires = [wire for wire in self.wires if not wire.connection.is_closed]
             quiet = 0 if is_busy else quiet + 1
 
