@@ -61,6 +61,10 @@ test: check ## check, and the tests that start processes
 test-interop: tools ## Agents in other languages: grpcio, grpc-js and buf curl
 	$(PYTEST) -m interop
 
+.PHONY: test-vllm
+test-vllm: setup-vllm ## Tests that need real vLLM
+	.venv-vllm/bin/python -m pytest -q -m vllm tests/vllm
+
 .PHONY: proto
 proto: tools ## Generate the code for proto/ again
 	scripts/proto

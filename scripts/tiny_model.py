@@ -11,7 +11,7 @@ import random
 import struct
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 SEED = 20
@@ -33,7 +33,7 @@ WORDS = """
  the of and a to in is it you that he was for on are with as his they be at one have this from or had by hot but
  some what there we can out other were all your when up use word how said each she which do their time if will way
  ä € 世 界 🙂
-""".split()
+"""
 """With a space before them and without. All else is spelt in bytes, so that ids often end inside a character."""
 
 CHAT_TEMPLATE = """\
@@ -59,7 +59,7 @@ def main() -> None:
 
 def make(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    vocabulary, merges = byte_level_bpe(WORDS)
+    vocabulary, merges = byte_level_bpe(WORDS.split())
     special = {token: len(vocabulary) + i for i, token in enumerate(SPECIAL_TOKENS)}
     size = len(vocabulary) + len(special)
     for name, content in {
@@ -77,7 +77,7 @@ def make(directory: Path) -> None:
     write_safetensors(directory / "model.safetensors", dict(weights(size, frozenset(special.values()))))
 
 
-def byte_level_bpe(words: list[str]) -> tuple[dict[str, int], list[list[str]]]:
+def byte_level_bpe(words: Sequence[str]) -> tuple[dict[str, int], list[list[str]]]:
     """Return the vocabulary (the 256 bytes, then what the merges make) and the merges, in order."""
     letters = byte_letters()
     vocabulary = {letters[byte]: byte for byte in range(256)}

@@ -1,0 +1,1 @@
+"""vLLM behind the Engine protocol. Nothing else of the project imports vLLM."""

@@ -1,0 +1,8 @@
+class VLLMError(Exception): ...
+class VLLMClientError(VLLMError): ...
+
+class VLLMValidationError(VLLMClientError):
+    parameter: str | None
+
+class GracefulHTTPError(VLLMError):
+    message: str

@@ -1,0 +1,3 @@
+class Logprob:
+    logprob: float
+    rank: int | None

@@ -1,0 +1,24 @@
+from collections.abc import Sequence
+
+from vllm.logprobs import Logprob
+
+class Tensor:  # torch's
+    def tolist(self) -> list[float]: ...
+
+class CompletionOutput:
+    token_ids: Sequence[int]
+    logprobs: list[dict[int, Logprob]] | None
+    finish_reason: str | None
+    stop_reason: int | str | None
+
+class PoolingOutput:
+    data: Tensor
+
+class RequestOutput:
+    outputs: list[CompletionOutput]
+    finished: bool
+    num_cached_tokens: int | None
+
+class PoolingRequestOutput:
+    outputs: PoolingOutput
+    finished: bool

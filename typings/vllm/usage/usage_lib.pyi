@@ -1,0 +1,4 @@
+from enum import Enum
+
+class UsageContext(Enum):
+    OPENAI_API_SERVER = ...

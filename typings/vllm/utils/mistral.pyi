@@ -1,0 +1,3 @@
+from vllm.tokenizers import TokenizerLike
+
+def is_mistral_tokenizer(obj: TokenizerLike | None) -> bool: ...

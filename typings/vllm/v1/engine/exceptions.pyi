@@ -1,0 +1,3 @@
+from vllm.exceptions import VLLMError
+
+class EngineDeadError(VLLMError): ...
