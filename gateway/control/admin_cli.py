@@ -53,10 +53,8 @@ def _target(admin: str | None) -> str:
         return f"unix:{Path(admin).absolute()}" if "/" in admin else admin
     found = sorted(runtime_directory().glob("admin-*.sock"))
     if len(found) != 1:
-        names = (
-            f"several gateways run here: {', '.join(map(str, found))}" if found else "no gateway of this user runs here"
-        )
-        raise SettingsError(f"{names}; name one with --admin")
+        which = f"several gateways of this user run: {', '.join(map(str, found))}"
+        raise SettingsError(f"{which if found else 'no gateway of this user runs'}; name one with --admin")
     return f"unix:{found[0]}"
 
 

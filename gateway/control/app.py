@@ -12,16 +12,15 @@ from socket import socket
 from tempfile import TemporaryDirectory
 
 import grpc.aio
+from grpc_health.v1 import health_pb2
 
 from gateway.channel.messages import Configure, Down, Drain, FleetChanged
 from gateway.config import Settings
 from gateway.control import logs
-from gateway.control.admin import SERVICE as ADMIN
 from gateway.control.admin import Admin
 from gateway.control.discovery.static import static
 from gateway.control.fleet_owner import FleetOwner
-from gateway.control.health import INFERENCE, Health
-from gateway.control.health import SERVICE as HEALTH
+from gateway.control.health import Health
 from gateway.control.listener import Listener, bind
 from gateway.control.metrics import ControlMetrics
 from gateway.control.metrics_http import running_metrics
@@ -38,6 +37,7 @@ from gateway.control.workers import Workers
 from gateway.errors import SettingsError
 from gateway.metrics import Family, merge
 from gateway.policies import build
+from inference.v1 import admin_pb2, inference_pb2
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Control:
                 _log.info(logs.line("metrics_listening", address=address))
             target = admin_target(self._settings.admin_listen, self._listener.port)
             admin = Admin(self._owner, self._worker_families, time.monotonic)
-            handlers = (admin.handler(), *reflection_handlers([ADMIN]))
+            handlers = (admin.handler(), *reflection_handlers([admin_pb2.DESCRIPTOR]))
             await stack.enter_async_context(running_server(target, handlers))
             _log.info(logs.line("admin_listening", address=target.removeprefix("unix:")))
             directory = stack.enter_context(TemporaryDirectory(prefix="inference-gateway-"))
@@ -129,7 +129,7 @@ class Control:
             handlers = (
                 self._health.handler(),
                 models_handler(lambda: self._owner.replicas),
-                *reflection_handlers([INFERENCE, HEALTH]),
+                *reflection_handlers([inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR]),
             )
             yield await stack.enter_async_context(running_server(f"unix:{self._control_address}", handlers))
 

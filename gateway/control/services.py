@@ -31,6 +31,16 @@ async def running_server(
     """Serve on `unix:PATH`, whose file only its owner may use, or on `HOST:PORT`. Raises SettingsError."""
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers(tuple(handlers))
+    try:
+        _bind(server, target)
+        await server.start()
+        yield server
+    finally:
+        await server.stop(0)
+        _remove(target)
+
+
+def _bind(server: grpc.aio.Server, target: str) -> None:
     mask = os.umask(0o177)
     try:
         server.add_insecure_port(target)
@@ -38,12 +48,6 @@ async def running_server(
         raise SettingsError(f"cannot listen on {target.removeprefix('unix:')}: is it in use?") from None
     finally:
         os.umask(mask)
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop(0)
-        _remove(target)
 
 
 def _remove(target: str) -> None:
@@ -78,9 +82,7 @@ def admin_target(admin_listen: str, port: int) -> str:
         except ValueError:
             raise SettingsError(f"admin_listen: {admin_listen!r} is neither a path nor HOST:PORT") from None
         if not is_loopback:
-            raise SettingsError(
-                f"admin_listen: {host} is not a loopback address, and operators are not asked who they are"
-            )
+            raise SettingsError(f"admin_listen: {host} is not loopback, and operators are not asked who they are")
         return admin_listen
     path = Path(admin_listen).absolute() if admin_listen else runtime_directory() / f"admin-{port}.sock"
     _make_room(path)

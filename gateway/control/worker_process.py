@@ -1,11 +1,13 @@
 """One life of one worker process, as control sees it."""
 
 import asyncio
+import contextlib
 import logging
+import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
 
 from gateway.channel.channel import Channel, open_control_end
 from gateway.channel.descriptors import DescriptorSender, descriptors_pair
@@ -38,6 +40,7 @@ class WorkerProcess:
         self._closed = asyncio.Event()
         self._answered = asyncio.Event()
         self._asked = 0
+        self._is_killed = False
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel[Down, Up] | None = None
         self._descriptors: DescriptorSender | None = None
@@ -103,10 +106,16 @@ class WorkerProcess:
         return await self._process.wait()
 
     def kill(self, reason: str) -> None:
-        process = self._process
-        if process is not None and process.returncode is None:
-            _log.error(logs.line("worker_killed", worker=self.worker_id, pid=process.pid, reason=reason))
-            process.kill()
+        if self._process is not None and not self._is_killed:
+            _log.error(logs.line("worker_killed", worker=self.worker_id, pid=self._process.pid, reason=reason))
+            self._kill(self._process)
+
+    def _kill(self, process: asyncio.subprocess.Process) -> None:
+        self._is_killed = True
+        if process.returncode is None:
+            # Not process.kill(): it polls, and who polls takes the exit code away from asyncio's own waiter.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
         """Leave nothing of it behind."""
@@ -114,11 +123,9 @@ class WorkerProcess:
             self._channel.abort()
         if self._descriptors is not None:
             self._descriptors.close()
-        process = self._process
-        if process is not None:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+        if self._process is not None:
+            self._kill(self._process)
+            await self._process.wait()
 
     def _on_message(self, message: Up) -> None:
         match message:
@@ -142,7 +149,7 @@ class WorkerProcess:
             event.set()
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def running_worker(
     command: Sequence[str], worker_id: int, on_outcome: Callable[[Outcome], None]
 ) -> AsyncGenerator[WorkerProcess, None]:

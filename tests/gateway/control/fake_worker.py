@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-from gateway.channel.channel import open_worker_end
+from gateway.channel.channel import Channel, open_worker_end
 from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import (
     AskMetrics,
@@ -21,67 +21,76 @@ from gateway.channel.messages import (
     Metrics,
     Outcome,
     OutcomeKind,
+    Up,
     WorkerReady,
 )
 from gateway.metrics import Registry
 
 
-async def work(mode: str, channel_end: socket.socket, descriptors_end: socket.socket) -> None:
-    agents: set[asyncio.Task[None]] = set()
-    registry = Registry()
-    adopted = registry.counter("inference_gateway_adopted_total", "").child()
-    held = registry.gauge("inference_gateway_held", "").child()
-    ending = asyncio.Event()
+class FakeWorker:
+    def __init__(self, mode: str, tasks: asyncio.TaskGroup) -> None:
+        self._mode = mode
+        self._tasks = tasks
+        self._registry = Registry()
+        self._adopted = self._registry.counter("inference_gateway_adopted_total", "").child()
+        self._held = self._registry.gauge("inference_gateway_held", "").child()
+        self._agents: set[asyncio.Task[None]] = set()
+        self._ending = asyncio.Event()
+        self._channel: Channel[Up, Down]
 
-    async def greet(accepted: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=accepted)
-        writer.write(b"%d\n" % os.getpid())
-        while said := await reader.readline():
-            if said == b"crash\n":
-                os._exit(3)
-        writer.close()
+    async def run(self, channel_end: socket.socket, descriptors_end: socket.socket) -> None:
+        receiver = DescriptorReceiver(descriptors_end, self._adopt)
+        self._channel = await open_worker_end(channel_end, self._obey, lambda _: self._ending.set())
+        await self._ending.wait()
+        receiver.close()
+        for agent in self._agents:
+            agent.cancel()
+        self._channel.close()
 
-    def adopt(accepted: socket.socket) -> None:
-        adopted.add()
-        agents.add(task := tasks.create_task(greet(accepted)))
-        task.add_done_callback(agents.discard)
-        channel.send(Counts(len(agents), len(agents)))
-
-    def obey(message: Down) -> None:
+    def _obey(self, message: Down) -> None:
         match message:
-            case Configure():
-                if mode != "silent":
-                    channel.send(WorkerReady())
-                    channel.send(Outcome("a", 1, OutcomeKind.ANSWERED))
+            case Configure() if self._mode != "silent":
+                self._channel.send(WorkerReady())
+                self._channel.send(Outcome("a", 1, OutcomeKind.ANSWERED))
             case AskMetrics():
-                held.set(len(agents))
-                channel.send(Metrics(message.id, registry.dump()))
-            case Drain() if mode != "stubborn":
-                ending.set()
+                self._held.set(len(self._agents))
+                self._channel.send(Metrics(message.id, self._registry.dump()))
+            case Drain() if self._mode != "stubborn":
+                self._ending.set()
             case _:
                 pass
 
-    async with asyncio.TaskGroup() as tasks:
-        DescriptorReceiver(descriptors_end, adopt)
-        channel = await open_worker_end(channel_end, obey, lambda _: ending.set())
-        await ending.wait()
-        for agent in list(agents):
-            agent.cancel()
+    def _adopt(self, accepted: socket.socket) -> None:
+        self._adopted.add()
+        agent = self._tasks.create_task(_greet(accepted))
+        self._agents.add(agent)
+        agent.add_done_callback(self._agents.discard)
+        self._channel.send(Counts(len(self._agents), len(self._agents)))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("mode")
-    parser.add_argument("--channel-fd", type=int)
-    parser.add_argument("--descriptors-fd", type=int)
-    options = parser.parse_args()
-    if options.mode == "dies":
-        sys.exit(5)
-    if options.mode == "deaf":
-        time.sleep(60)
+async def _greet(accepted: socket.socket) -> None:
+    reader, writer = await asyncio.open_connection(sock=accepted)
+    writer.write(b"%d\n" % os.getpid())
+    while said := await reader.readline():
+        if said == b"crash\n":
+            os._exit(3)
+    writer.close()
+
+
+async def main(options: argparse.Namespace) -> None:
     ends = socket.socket(fileno=options.channel_fd), socket.socket(fileno=options.descriptors_fd)
-    asyncio.run(work(options.mode, *ends))
+    async with asyncio.TaskGroup() as tasks:
+        await FakeWorker(options.mode, tasks).run(*ends)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode", choices=["well", "dies", "silent", "deaf", "stubborn"])
+    parser.add_argument("--channel-fd", type=int)
+    parser.add_argument("--descriptors-fd", type=int)
+    parsed = parser.parse_args()
+    if parsed.mode == "dies":
+        sys.exit(5)
+    if parsed.mode == "deaf":
+        time.sleep(60)
+    asyncio.run(main(parsed))
