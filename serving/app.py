@@ -147,6 +147,8 @@ async def _create(settings: Settings, engine_settings: Struct) -> Engine:
     except ValueError as error:
         _log.debug("the engine refuses its settings", exc_info=True)
         raise SettingsError(f"{settings.engine}: {error}") from None
+    except RuntimeError as error:
+        raise EngineDead(f"{settings.engine} does not start: {error}") from error
 
 
 def _announce(settings: Settings, engine_settings: Struct, replica: Replica) -> None:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, get_origin
@@ -25,9 +24,7 @@ def replica(arguments: Sequence[str]) -> int:
     try:
         settings, engine_settings = parse(arguments)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        # Its native part writes to stderr by itself, about things that we report.
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from serving import app  # noqa: PLC0415 - imports grpcio, which reads its environment once
+        from serving import app  # noqa: PLC0415 - grpcio takes a third of a second, which --help need not wait for
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(app.run(settings, engine_settings))
@@ -84,13 +81,9 @@ def _add_flag(add: Add, field: FieldInfo, text: str) -> None:
     if field.type is bool:
         add(flag, action=argparse.BooleanOptionalAction, help=text)
     elif get_origin(field.type) is tuple:
-        add(flag, type=_split, metavar="A,B", help=text)
-    else:
+        add(flag, action="extend", nargs="+", metavar=_metavar(field), help=text)
+    elif get_origin(field.type) is not dict:  # a mapping stands in a file
         add(flag, required=field.required, metavar=_metavar(field), help=text)
-
-
-def _split(value: str) -> list[str]:
-    return value.split(",")
 
 
 def _metavar(field: FieldInfo) -> str:

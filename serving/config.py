@@ -29,7 +29,8 @@ class EngineEntry(NamedTuple):
     settings: str
     """A msgspec Struct; its field `model` gets the name that is served."""
     create: str
-    """`async def create(settings) -> Engine`. Raises ValueError, in one line, for settings that do not go together."""
+    """`async def create(settings) -> Engine`. Raises ValueError for settings that do not go together and RuntimeError
+    where the engine does not start, in one line."""
     shown: tuple[str, ...] = ()
     """Settings that say most about a running engine."""
 
@@ -40,7 +41,9 @@ ENGINES: Mapping[str, EngineEntry] = {
         "serving.engines.simulated.engine:create",
         ("profile", "speedup"),
     ),
-    "vllm": EngineEntry("serving.engines.vllm.settings:VllmSettings", "serving.engines.vllm.engine:create"),
+    "vllm": EngineEntry(
+        "serving.engines.vllm.settings:VllmSettings", "serving.engines.vllm.engine:create", ("model_path",)
+    ),
 }
 
 
@@ -158,4 +161,5 @@ def description(engine: str, settings: Struct) -> str:
     """Return what to say of a running engine: `simulated, llama-3.1-8b-h100, speedup 1`."""
     shown: Sequence[str] = ENGINES[engine].shown
     values = [(name, getattr(settings, name)) for name in shown]
-    return ", ".join([engine, *(value if isinstance(value, str) else f"{name} {value:g}" for name, value in values)])
+    said = [value if isinstance(value, str) else f"{name} {value:g}" for name, value in values]
+    return ", ".join(filter(None, [engine, *said]))

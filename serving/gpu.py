@@ -43,8 +43,10 @@ class Gpus:
     def __init__(self, nvml: Nvml, environment: Mapping[str, str]) -> None:
         self._nvml = nvml
         self._handles: Sequence[object] = []
+        self._is_open = False
         try:
             nvml.nvmlInit()
+            self._is_open = True
             self._handles = self._find(environment.get("CUDA_VISIBLE_DEVICES"))
         except pynvml.NVMLError:
             pass  # no driver, no GPU, or none that is named so
@@ -54,8 +56,8 @@ class Gpus:
         return [reading for handle in self._handles if (reading := self._read(handle)) is not None]
 
     def close(self) -> None:
-        if self._handles:
-            self._handles = []
+        if self._is_open:
+            self._is_open, self._handles = False, []
             self._nvml.nvmlShutdown()
 
     def _find(self, visible: str | None) -> Sequence[object]:

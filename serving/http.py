@@ -53,10 +53,10 @@ class Endpoints:
 async def listening(application: web.Application, address: str) -> AsyncGenerator[int, None]:
     """Serve HTTP and yield the port. Raises SettingsError where it cannot be had."""
     host, port = split_address("metrics_listen", address)
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=SHUTDOWN_S)
+        site = web.TCPSite(runner, host, port)
         try:
             await site.start()
         except OSError as error:

@@ -17,6 +17,10 @@ class Plan:
     rules: TextRules
     start: Start
 
+    def keeping_special_tokens(self) -> "Plan":
+        """Return the plan for a parser that has to see them, whatever the request says."""
+        return replace(self, rules=replace(self.rules, skip_special_tokens=False))
+
     def constrained(self, form: StructuredOutput) -> "Plan":
         """Return the plan for an output of this form. Raises Failure where the request asks for another one."""
         sampling = self.generation.sampling

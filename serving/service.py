@@ -97,6 +97,8 @@ class InferenceService:
         plan = plan_of(engine, request, prompt, "messages", next(self._ids))
         if demanded is not None:
             plan = plan.constrained(demanded)
+        if engine.chat.needs_special_tokens(request):
+            plan = plan.keeping_special_tokens()
         sent = {choice.index: choice for choice in request.continuation.choices}
         choices = {
             index: ChatChoice(index, transcript, engine.chat.parser(request, prompt), sent.get(index))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from inference.v1 import inference_pb2 as pb
 from serving.engine import (
+    ChatFormat,
     ChatPiece,
     Content,
     Ended,
@@ -15,6 +16,7 @@ from serving.engine import (
     Generation,
     Reasoning,
     TokenDelta,
+    Tokenizer,
     TokenLogprobs,
     ToolCallPiece,
     UnsupportedField,
@@ -112,6 +114,9 @@ class FakeChatFormat:
         is_required = request.tool_choice.mode == pb.ToolChoice.MODE_REQUIRED
         return ("json_schema", '{"type": "object"}') if is_required else None
 
+    def needs_special_tokens(self, request: pb.ChatRequest) -> bool:
+        return bool(request.tools)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -145,8 +150,8 @@ class FakeEngine:
 
     answers: Sequence[Answer] = field(default_factory=lambda: [Answer.of("hello")])
     model: EngineModel = MODEL
-    tokenizer: FakeTokenizer = field(default_factory=FakeTokenizer)
-    chat: FakeChatFormat = field(default_factory=FakeChatFormat)
+    tokenizer: Tokenizer = field(default_factory=FakeTokenizer)
+    chat: ChatFormat = field(default_factory=FakeChatFormat)
     failure: Exception | None = None
     """Raised in place of the first delta."""
     fails_after: int = 0

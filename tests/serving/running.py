@@ -16,7 +16,6 @@ from inference.v1 import inference_pb2 as pb
 from inference.v1.inference_pb2_grpc import InferenceStub
 from serving.app import Replica
 from serving.config import Settings
-from serving.engine import Engine
 from tests.serving.fakes import FakeEngine
 
 if TYPE_CHECKING:
@@ -60,9 +59,8 @@ async def running(
 
 async def open_replica(replica: Replica, engine: FakeEngine) -> None:
     """Open it with the warm-up out of the way of what a test asks the engine to do."""
-    as_protocol: Engine = engine
     hold, failure, engine.hold, engine.failure = engine.hold, engine.failure, None, None
-    await replica.open(as_protocol)
+    await replica.open(engine)
     engine.hold, engine.failure = hold, failure
     engine.seen.clear()
     engine.released.clear()

@@ -262,6 +262,13 @@ async def test_chat_goes_on_inside_a_tool_call() -> None:
         assert messages[-1].finish_reason == pb.FINISH_REASON_TOOL_CALLS
 
 
+@pytest.mark.parametrize(("tools", "content"), [([], "a"), ([pb.Tool(name="find")], "a</s>")])
+async def test_a_parser_may_need_the_special_tokens(tools: list[pb.Tool], content: str) -> None:
+    async with running(FakeEngine([Answer([97, EOS, 98])])) as served:
+        messages = [message async for message in served.stub.Chat(conversation(tools=tools))]
+        assert "".join(message.content for message in messages) == f"{content}b"
+
+
 async def test_a_required_tool_constrains_the_output(served: Running) -> None:
     required = pb.ToolChoice(mode=pb.ToolChoice.MODE_REQUIRED)
     tools = [pb.Tool(name="find")]

@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from base64 import b64decode
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -96,8 +96,8 @@ class Wire:
                 pass
 
 
-def texts(headers: object) -> dict[str, str]:
-    assert isinstance(headers, list)
+def texts(headers: Iterable[tuple[str | bytes, str | bytes]] | None) -> dict[str, str]:
+    assert headers is not None
     return {str(name): str(value) for name, value in headers}
 
 
