@@ -1,0 +1,37 @@
+import logging
+
+import pytest
+
+from gateway.control import logs
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("plain", "plain"),
+        ("two words", '"two words"'),
+        ('a "quote"', '"a \\"quote\\""'),
+        ("two\nlines", '"two lines"'),
+        ("a=b", '"a=b"'),
+        ("", '""'),
+        (0.12345, "0.123"),
+        (3, "3"),
+    ],
+)
+def test_a_value_stays_on_its_line_and_between_its_neighbours(value: object, shown: str) -> None:
+    assert logs.line("it_happened", key=value, none=None, last=1) == f"event=it_happened key={shown} last=1"
+
+
+def test_every_record_is_one_line_of_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    before = logging.root.handlers[:], logging.root.level
+    try:
+        logs.configure("info")
+        logging.getLogger("test").info(logs.line("it_happened", count=2))
+        logging.getLogger("test").warning("from a library: %s", "odd")
+        logging.getLogger("test").debug("not shown")
+    finally:
+        logging.root.handlers[:], logging.root.level = before
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("at=20")
+    assert first.endswith("Z level=info logger=test event=it_happened count=2")
+    assert second.endswith('level=warning logger=test event=message text="from a library: odd"')

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.config import ReplicaSettings, Settings
+from gateway.control.options import parse_settings
+from gateway.errors import SettingsError
+
+
+def test_without_flags_all_is_as_in_the_settings() -> None:
+    assert parse_settings([]) == Settings()
+
+
+def test_each_flag_sets_its_setting(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("grace_s: 1\nlimits: {header_bytes: 4096}\nreplicas: [{address: 'c:1'}]\n")
+    settings = parse_settings(
+        ["--config", str(file), "--listen", "0.0.0.0:80", "--replica", "a:1", "--replica", "b:1"]
+        + ["--policy", "random", "--opaque-service", "a.B", "--metrics-listen", "", "--admin-listen", "/run/a.sock"]
+        + ["--grace-s", "5", "--parking-s", "2.5", "--drain-pause-s", "0", "--log-level", "debug"]
+    )
+    assert settings.replicas == (ReplicaSettings(address="a:1"), ReplicaSettings(address="b:1"))
+    assert (settings.listen, settings.metrics_listen, settings.admin_listen) == ("0.0.0.0:80", "", "/run/a.sock")
+    assert (settings.policy, settings.opaque_services, settings.log_level) == ("random", ("a.B",), "debug")
+    assert (settings.grace_s, settings.parking_s, settings.drain_pause_s) == (5.0, 2.5, 0.0)
+    assert settings.limits.header_bytes == 4096
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--polcy", "random"], r"^unrecognized arguments: --polcy random \(see inference-gateway serve --help\)$"),
+        (["--grace-s", "soon"], r"^argument --grace-s: invalid float value: 'soon' \(see "),
+        (["--grace-s", "-1"], r"^command line: grace_s: expected float >= 0\.0$"),
+        (["--replica", "a"], r"^command line: replicas\[0\]\.address: 'a' is not HOST:PORT$"),
+        (["--config", "/nowhere.yaml"], r"^/nowhere\.yaml: No such file or directory$"),
+        (["--log-level", "loud"], r"^argument --log-level: invalid choice: 'loud'"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(arguments: list[str], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as raised:
+        parse_settings(arguments)
+    assert "\n" not in str(raised.value)
