@@ -1,3 +1,4 @@
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from gateway.dispatch.admission import Parked
 from gateway.errors import Reason, Refused
 from gateway.fleet.leases import Lease
+from gateway.policies import build
 from gateway.types import Facts, ReplicaRecord, ReplicaState, View, Wait
 from tests.gateway.fleets import MODEL, Deciding, facts, row
 
@@ -105,13 +107,22 @@ def test_a_newcomer_never_takes_the_place_of_one_that_waits() -> None:
     assert room.run() == ["waits"]
 
 
-def test_an_urgent_newcomer_is_tried_before_those_that_wait_for_a_place_it_may_need_less_than_they() -> None:
-    room = Room(row("a"), row("b", models=frozenset(("other",))))
+def test_nor_does_a_newcomer_for_another_model_on_the_same_replica() -> None:
+    room = Room(row("a", models=frozenset(("x", "y"))))
+    room.admit("holder", model="x")
+    room.park("waits", model="y")
+    room.release("holder")
+    room.park("newcomer", model="x")
+    assert room.run() == ["waits"]
+
+
+def test_an_urgent_newcomer_is_asked_before_those_that_wait() -> None:
+    room = Room(row("a"))
     room.admit("holder")
     room.park("waits")
-    room.park("urgent", priority=-1)
-    room.release("holder")
-    assert room.run() == ["urgent"]
+    room.deciding.dispatcher.policy = build("random", random.Random(0))  # which never lets anybody wait
+    assert isinstance(room.admit("urgent", priority=-1), Lease)
+    assert isinstance(room.admit("newcomer"), Parked)
 
 
 def test_a_model_that_waits_does_not_hold_up_another() -> None:

@@ -39,19 +39,23 @@ def test_lines_behave_like_a_sorted_list(steps: list[tuple[str, int] | float], s
         assert lines.has_before(("x", frozenset()), 0) == (bool(of_x) and min(of_x) <= 0)
 
 
+class Agent:
+    """Whom a parked request keeps alive."""
+
+    def granted(self, end: object) -> None: ...
+
+
+def crowd(lines: Lines, size: int) -> tuple[list[Parked], WeakSet[Agent]]:
+    agents = [Agent() for _ in range(size)]
+    parked = [Parked(facts(), frozenset(), agent.granted, at, 0.0, REFUSAL) for at, agent in enumerate(agents)]
+    for one in parked:
+        lines.push(one)
+    return parked, WeakSet(agents)
+
+
 def test_who_left_is_not_held_much_longer_than_the_rest() -> None:
-    class Agent:
-        """Whom a parked request keeps alive."""
-
-        def granted(self, end: object) -> None: ...
-
-    agents = WeakSet[Agent]()
-    lines, parked = Lines(), list[Parked]()
-    for arrival in range(1_000):
-        agents.add(agent := Agent())
-        parked.append(Parked(facts(), frozenset(), agent.granted, arrival, 0.0, REFUSAL))
-        lines.push(parked[-1])
-    del agent
+    lines = Lines()
+    parked, agents = crowd(lines, 1_000)
     while len(parked) > 1:
         lines.leave(parked.pop())
     assert len(agents) <= 2
