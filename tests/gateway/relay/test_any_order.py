@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: leases and memory go back, every exchange ends once, no token is lost or doubled."""
+"""Whatever happens, in whatever order: leases and memory go back, every exchange ends, no token is lost or doubled."""
 
 import itertools
 from collections.abc import Callable
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from gateway.http2.frames import ErrorCode
 from gateway.http2.streams import State
+from gateway.rpc.framing import message_end, prefixed
 from gateway.types import ReplicaState
+from inference.v1 import inference_pb2 as pb
 from tests.gateway.relay.conftest import a_world
 from tests.gateway.relay.world import OPAQUE, Peer, Recorded, World, record, token
 
@@ -24,7 +26,6 @@ class Play:
     world: World
     agents: list[Peer] = field(default_factory=list[Peer])
     asked: list[Recorded] = field(default_factory=list[Recorded])
-    sent: dict[int, bytes] = field(default_factory=dict[int, bytes])
     incarnations: "itertools.count[int]" = field(default_factory=lambda: itertools.count(2))
 
     def agent(self, which: int) -> Peer:
@@ -46,7 +47,8 @@ class Play:
         return live[which % len(live)] if live else None
 
     def call(self, which: int) -> None:
-        self.asked.append(self.agent(which).call())
+        request = pb.GenerateRequest(model="m", text=f"request {len(self.asked)}")
+        self.asked.append(self.agent(which).call(body=prefixed(request.SerializeToString())))
 
     def call_opaque(self, which: int) -> None:
         self.asked.append(self.agent(which).call(OPAQUE, b"", is_end=False))
@@ -170,3 +172,22 @@ async def finish(play: Play) -> None:
             one.reset = ErrorCode.CANCEL
     await world.settle()
     assert all(one.is_over or one.peer.is_dead for one in play.asked)
+    for one in play.asked:
+        assert is_whole(one.data)
+        if one.data:
+            assert any(said.startswith(one.data) for said in sent_for(world, one)), "lost, doubled or mixed up"
+
+
+def sent_for(world: World, one: Recorded) -> list[bytes]:
+    """What replicas have sent in answer to one request, by attempt."""
+    return [seen.sent for name in world.names for seen in world.requests(name) if seen.data == one.sent]
+
+
+def is_whole(data: bytes) -> bool:
+    position = 0
+    while position < len(data):
+        end = message_end(data, position)
+        if end is None or end > len(data):
+            return False
+        position = end
+    return True

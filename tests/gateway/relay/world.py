@@ -74,6 +74,7 @@ class Recorded:
     stream: Stream | None = None
     header_lists: list[Fields] = field(default_factory=list[Fields])
     data: bytes = b""
+    sent: bytes = b""
     is_ended: bool = False
     reset: int | None = None
     credits: bool = True
@@ -114,6 +115,7 @@ class Recorded:
         self._http2.send_headers(self._stream, fields)
 
     def send(self, payload: bytes, *, is_end: bool = False) -> None:
+        self.sent += payload
         self._http2.send_data(self._stream, payload, is_end=is_end)
 
     def end(self, *fields: Field) -> None:

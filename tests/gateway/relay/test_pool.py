@@ -1,0 +1,201 @@
+"""Connections to one replica: opened when needed, tried again by themselves, one failure told to all who wait."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from gateway.config import ConnectSettings
+from gateway.relay.pool import Pool
+from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
+
+
+class FakeHttp2:
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.is_draining = False
+        self.fault = None
+        self.streams: dict[int, object] = {}
+
+    @property
+    def can_open(self) -> bool:
+        return not self.is_draining and len(self.streams) < self.room
+
+
+class FakeConnection:
+    def __init__(self, room: int) -> None:
+        self.http2 = FakeHttp2(room)
+        self.is_ready = True
+        self.is_closed = False
+
+    def drain(self) -> None:
+        self.http2.is_draining = True
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self, code: object, message: str) -> None:
+        self.is_closed = True
+
+
+class FakeConnector:
+    """Answers each try as the test says: a number of streams, or an error."""
+
+    def __init__(self) -> None:
+        self.tries: asyncio.Queue[None] = asyncio.Queue()
+        self.answers: asyncio.Queue[int | OSError] = asyncio.Queue()
+        self.made: list[FakeConnection] = []
+
+    async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
+        self.tries.put_nowait(None)
+        answer = await self.answers.get()
+        if isinstance(answer, OSError):
+            raise answer
+        self.made.append(FakeConnection(answer))
+        return cast(ReplicaConnection, self.made[-1])
+
+
+class Waiter:
+    def __init__(self) -> None:
+        self.connection: FakeConnection | None = None
+        self.failure = ""
+
+    def on_connected(self, connection: ReplicaConnection) -> None:
+        self.connection = cast(FakeConnection, connection)
+        self.connection.http2.streams[id(self)] = self
+
+    def on_connect_failed(self, message: str) -> None:
+        self.failure = message
+
+
+class Bench:
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self.connector = FakeConnector()
+        self.usable: list[bool] = []
+        settings = ConnectSettings(backoff_base_s=0.001, backoff_max_s=0.002)
+        rng = random.Random(1)
+        spawn: Any = tasks.create_task
+        self.pool = Pool("replica:1", settings, self.connector, spawn, rng, self.usable.append)
+
+    def acquire(self) -> Waiter:
+        waiter = Waiter()
+        self.pool.acquire(waiter)
+        return waiter
+
+    async def answer(self, answer: int | OSError) -> None:
+        """Let the next try end like this."""
+        await self.connector.tries.get()
+        self.connector.answers.put_nowait(answer)
+        await turns()
+
+    def lose(self, connection: FakeConnection) -> None:
+        connection.is_ready = False
+        self.pool.on_lost(cast(ReplicaConnection, connection))
+
+
+async def turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def a_bench() -> AsyncGenerator[Bench]:
+    async with asyncio.TaskGroup() as tasks:
+        bench = Bench(tasks)
+        yield bench
+        bench.pool.close()
+        bench.connector.answers.put_nowait(OSError("the test is over"))
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with a_bench() as made:
+        yield made
+
+
+async def test_those_who_wait_share_the_first_connection(bench: Bench) -> None:
+    waiters = [bench.acquire() for _ in range(3)]
+    await bench.answer(100)
+    assert {waiter.connection for waiter in waiters} == {bench.connector.made[0]}
+    assert bench.acquire().connection is bench.connector.made[0]
+    assert bench.usable == [True]
+
+
+async def test_a_full_connection_gets_a_second_one_beside_it(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(1)
+    first, second = bench.acquire(), bench.acquire()
+    assert first.connection is not None
+    assert second.connection is None
+    await bench.answer(1)
+    assert second.connection is bench.connector.made[1]
+
+
+async def test_a_stream_that_ends_makes_room_for_who_waits(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(1)
+    first, second = bench.acquire(), bench.acquire()
+    assert first.connection is not None
+    first.connection.http2.streams.clear()
+    bench.pool.on_room(cast(ReplicaConnection, first.connection))
+    assert second.connection is first.connection
+
+
+async def test_one_failure_is_told_to_all_who_wait_and_tried_again(bench: Bench) -> None:
+    waiters = [bench.acquire() for _ in range(2)]
+    await bench.answer(ConnectionRefusedError("nobody listens"))
+    assert all("nobody listens" in waiter.failure for waiter in waiters)
+    assert bench.usable == [False]
+    await bench.answer(100)
+    assert bench.usable == [False, True]
+    assert bench.acquire().connection is bench.connector.made[0]
+
+
+async def test_a_lost_connection_is_of_no_use_until_there_is_another(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(100)
+    bench.lose(bench.connector.made[0])
+    assert bench.usable == [True, False]
+    await bench.answer(100)
+    assert bench.usable == [True, False, True]
+
+
+async def test_after_a_farewell_the_replica_counts_as_untried(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(100)
+    bench.connector.made[0].http2.is_draining = True
+    bench.lose(bench.connector.made[0])
+    assert bench.usable == [True]
+    await bench.answer(100)
+
+
+async def test_a_draining_connection_is_not_given_to_anybody(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(100)
+    bench.connector.made[0].http2.is_draining = True
+    waiter = bench.acquire()
+    assert waiter.connection is None
+    await bench.answer(100)
+    assert waiter.connection is bench.connector.made[1]
+
+
+async def test_who_has_left_is_not_told(bench: Bench) -> None:
+    waiter = bench.acquire()
+    bench.pool.forget(waiter)
+    await bench.answer(100)
+    assert waiter.connection is None
+    assert not waiter.failure
+
+
+async def test_closing_tells_who_waits_and_lets_streams_finish(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(1)
+    running, waiting = bench.acquire(), bench.acquire()
+    bench.pool.close()
+    assert waiting.failure
+    assert running.connection is not None
+    assert running.connection.http2.is_draining
+    assert not running.connection.is_closed
