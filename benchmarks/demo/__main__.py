@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -26,7 +27,11 @@ SETUPS = {"simulated": SIMULATED}
 def main() -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.demo", description=__doc__)
     parser.add_argument("--engine", choices=SETUPS, default="simulated")
-    setup = SETUPS[parser.parse_args().engine]
+    parser.add_argument("--conversations", type=int, metavar="N", help="how many agents work; 40 by default")
+    arguments = parser.parse_args()
+    setup = SETUPS[arguments.engine]
+    if arguments.conversations is not None:
+        setup = replace(setup, workload=replace(setup.workload, conversations=max(1, arguments.conversations)))
     code = 1
     try:
         code = asyncio.run(_until_terminated(setup))
@@ -36,6 +41,8 @@ def main() -> int:
         code = 143
     except* NotReady as group:
         sys.stderr.write("".join(f"demo: {error}\n" for error in group.exceptions))
+    except* TimeoutError:
+        sys.stderr.write(f"demo: not done in {setup.longest_s:g} s\n")
     return code
 
 

@@ -35,10 +35,12 @@ class Setup:
     title: str
     cluster: ClusterPlan
     workload: Plan
+    longest_s: float = 180.0
+    """Then it is ended, done or not."""
 
 
 async def run(setup: Setup, console: Console) -> int:
-    """Return the exit code: 0 when every request of the agents was answered in full. Raises NotReady."""
+    """Return the exit code: 0 when every request was answered in full. Raises NotReady, or TimeoutError."""
     with TemporaryDirectory(prefix="inference-gateway-demo-") as folder, Processes(Path(folder)) as processes:
         cluster = Cluster(processes, setup.cluster, Path(folder))
         console.print(f"starting {setup.cluster.replicas} replicas and a gateway ...")
@@ -60,12 +62,12 @@ class Demo:
         self._console = console
         self._workload = Workload(client, setup.workload, time.monotonic, _SEED)
         self._tally = self._workload.tally
-        self._view = View(setup.title, setup.workload, self._tally, watch, time.monotonic)
+        self._view = View(setup.title, self._tally, watch, time.monotonic)
         self._lives = Counter({member.name: 1 for member in cluster.members})
 
     async def run(self) -> int:
         await self._until(self._are_all_ready)
-        async with asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(self._setup.longest_s), asyncio.TaskGroup() as tasks:
             begun_at = time.monotonic()
             showing = tasks.create_task(self._draw() if self._console.is_terminal else self._write())
             accident = tasks.create_task(self._have_an_accident())
@@ -124,7 +126,7 @@ class Demo:
             await asyncio.sleep(_WRITE_EVERY_S)
             await self._watch.look()
             self._view.sample()
-            self._console.print(self._view.line())
+            self._console.print(self._view.line(), soft_wrap=True)
 
     def _note(self, text: str, style: str) -> None:
         event = self._view.note(text, style)

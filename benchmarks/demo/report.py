@@ -6,7 +6,7 @@ from rich.box import ROUNDED
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from benchmarks.demo.tally import Tally, percentile
+from benchmarks.demo.tally import Request, Tally, percentile
 from benchmarks.demo.watch import Replica
 
 
@@ -16,22 +16,32 @@ def report(tally: Tally, replicas: Iterable[Replica], elapsed_s: float, lives: M
 
 
 def _agents(tally: Tally, elapsed_s: float) -> Table:
-    ttft_s = [request.ttft_s for request in tally.done]
-    tpot_s = [request.tpot_s for request in tally.done]
-    table = Table("what the agents saw", "", box=ROUNDED, title_justify="left")
-    table.columns[1].justify = "right"
+    table = Table("what the agents saw", "", "p50", "p99", box=ROUNDED)
+    for column in table.columns[1:]:
+        column.justify = "right"
     table.add_row("requests", f"{len(tally.done)} of {tally.planned}")
     table.add_row("failures", str(len(tally.failures)), style="red" if tally.failures else "green")
-    table.add_row("requests that were begun again as a whole", str(tally.retried))
+    table.add_row("requests begun again as a whole", str(len(_begun_again(tally))))
     table.add_row("tokens in answers", f"{tally.useful_tokens:,}")
-    table.add_row("tokens thrown away with failed attempts", f"{tally.tokens - tally.useful_tokens:,}")
+    table.add_row("tokens lost with failed attempts", f"{tally.tokens - tally.useful_tokens:,}")
     table.add_row("tokens/s", f"{tally.tokens / elapsed_s:,.0f}")
-    table.add_row("time to first token, p50", f"{1000 * percentile(ttft_s, 50):.0f} ms")
-    table.add_row("time to first token, p99 (failed attempts included)", f"{1000 * percentile(ttft_s, 99):.0f} ms")
-    table.add_row("time per output token, p50", f"{1000 * percentile(tpot_s, 50):.1f} ms")
-    table.add_row("time per output token, p99", f"{1000 * percentile(tpot_s, 99):.1f} ms")
-    table.add_row("time in all", f"{elapsed_s:.1f} s")
+    smooth = [request for request in tally.done if not request.retries]
+    table.add_row("time to first token, ms", "", *_spread([request.ttft_s for request in smooth], digits=0))
+    again = [request.ttft_s for request in _begun_again(tally)]
+    table.add_row("  of those begun again, from the first attempt", "", *_spread(again, digits=0))
+    table.add_row("time per output token, ms", "", *_spread([request.tpot_s for request in tally.done], digits=1))
+    table.add_row("time in all, s", f"{elapsed_s:.1f}")
     return table
+
+
+def _begun_again(tally: Tally) -> list[Request]:
+    return [request for request in tally.done if request.retries]
+
+
+def _spread(values_s: list[float], digits: int) -> tuple[str, str]:
+    """Return p50 and p99 in milliseconds."""
+    p50, p99 = (f"{1000 * percentile(values_s, percent):,.{digits}f}" for percent in (50, 99))
+    return (p50, p99) if values_s else ("", "")
 
 
 def _replicas(replicas: Iterable[Replica], lives: Mapping[str, int]) -> Table:

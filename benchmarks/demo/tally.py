@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from enum import Enum
 from statistics import quantiles
 
 
@@ -38,26 +39,32 @@ class Request:
         return (self.last_token_at - self.first_token_at) / max(1, self.tokens - 1)
 
 
+class Activity(Enum):
+    """What one agent does now."""
+
+    WAITING = "not begun"
+    STREAMING = "streaming"
+    THINKING = "using tools"
+    BEGINNING_AGAIN = "begins again"
+    DONE = "done"
+
+
 @dataclass(slots=True)
 class Tally:
     """Of all requests."""
 
     planned: int
+    activities: list[Activity]
+    """Of each conversation."""
     done: list[Request] = field(default_factory=list[Request])
     failures: list[str] = field(default_factory=list[str])
     retries: int = 0
     tokens: int = 0
     """Received, those of failed attempts included."""
-    conversations_done: int = 0
 
     @property
     def ended(self) -> int:
         return len(self.done) + len(self.failures)
-
-    @property
-    def retried(self) -> int:
-        """Requests that needed more than one attempt and then succeeded."""
-        return sum(request.retries > 0 for request in self.done)
 
     @property
     def useful_tokens(self) -> int:
@@ -72,7 +79,7 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 class Rate:
-    """Something counted, as a rate over the last moments."""
+    """Something counted, as a rate over the last moments: since the oldest of the samples that are young enough."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
@@ -81,7 +88,7 @@ class Rate:
     def add(self, total: int, now: float) -> float:
         """Take the count so far and return its growth per second."""
         self._seen.append((now, total))
-        while now - self._seen[0][0] > self._window_s:
+        while len(self._seen) > 2 and now - self._seen[0][0] > self._window_s:
             self._seen.popleft()
         then, before = self._seen[0]
         return (total - before) / (now - then) if now > then else 0.0

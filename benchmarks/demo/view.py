@@ -1,7 +1,7 @@
 """The live picture on a terminal, and lines of text elsewhere."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -10,13 +10,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.demo.tally import Rate, Tally
+from benchmarks.demo.tally import Activity, Rate, Tally
 from benchmarks.demo.watch import Replica, Watch
-from benchmarks.demo.workload import Plan
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 96
-_EVENTS = 5
+_EVENTS = 3
+_ACTIVITY_STYLES = {
+    Activity.WAITING: "grey37",
+    Activity.STREAMING: "cyan",
+    Activity.THINKING: "blue",
+    Activity.BEGINNING_AGAIN: "red",
+    Activity.DONE: "green",
+}
 _STATE_STYLES = {
     "ready": "green",
     "starting": "yellow",
@@ -31,20 +37,19 @@ _STATE_STYLES = {
 class View:
     """Draws what `tally` and `watch` know at the moment."""
 
-    def __init__(self, title: str, plan: Plan, tally: Tally, watch: Watch, clock: Callable[[], float]) -> None:
+    def __init__(self, title: str, tally: Tally, watch: Watch, clock: Callable[[], float]) -> None:
         self._title = title
-        self._plan = plan
         self._tally = tally
         self._watch = watch
         self._clock = clock
         self._begun_at = clock()
         self._rate = Rate(window_s=1.0)
-        self._rates: deque[float] = deque(maxlen=56)
+        self._rates: deque[float] = deque(maxlen=60)
         self._events: list[Text] = []
 
     def note(self, text: str, style: str = "") -> Text:
         """Write down that something happened; return it with its time."""
-        event = Text(f"{self._clock() - self._begun_at:5.1f} s  ", "dim").append(text, style)
+        event = Text.assemble((f"{self._clock() - self._begun_at:5.1f} s  ", "dim"), (text, style))
         self._events.append(event)
         return event
 
@@ -56,6 +61,8 @@ class View:
         return Panel(
             Group(
                 self._progress(),
+                Text("  ").join(_legend(self._tally.activities)),
+                self._counts(),
                 Padding(replica_table(self._watch.replicas.values()), (1, 0)),
                 *self._events[-_EVENTS:],
                 *[Text()] * (_EVENTS - len(self._events)),
@@ -83,21 +90,28 @@ class View:
         return self._rates[-1] if self._rates else 0.0
 
     def _progress(self) -> Table:
-        tally, plan = self._tally, self._plan
+        tally = self._tally
         grid = Table.grid(padding=(0, 2))
-        for name, done, planned in (
-            ("conversations", tally.conversations_done, plan.conversations),
-            ("requests", tally.ended, plan.requests),
-        ):
-            bar = ProgressBar(total=planned, completed=done, width=56, complete_style="cyan", finished_style="green")
-            grid.add_row(name, bar, f"{done} of {planned}")
-        curve = Text(sparkline(self._rates), "cyan")
-        grid.add_row("tokens/s", curve, Text(f"{self._latest():,.0f}", "bold"))
-        failures = len(tally.failures)
-        counts = Text(f"{tally.retries} whole requests begun again", "yellow" if tally.retries else "dim")
-        counts.append("   ").append(f"{failures} failed", "red" if failures else "dim")
-        grid.add_row("", counts)
+        bar = ProgressBar(
+            total=tally.planned, completed=tally.ended, width=60, complete_style="cyan", finished_style="green"
+        )
+        grid.add_row("requests", bar, f"{tally.ended} of {tally.planned}")
+        grid.add_row("tokens/s", Text(sparkline(self._rates), "cyan"), Text(f"{self._latest():,.0f}", "bold"))
+        grid.add_row("agents", Text.assemble(*[("■", _ACTIVITY_STYLES[one]) for one in tally.activities]))
         return grid
+
+    def _counts(self) -> Text:
+        retries, failures = self._tally.retries, self._tally.failures
+        counts = Text(overflow="ellipsis", no_wrap=True)
+        counts.append(f"{retries} whole requests begun again, ", "yellow" if retries else "dim")
+        counts.append(f"{len(failures)} failed", "red" if failures else "dim")
+        return counts.append(f": {failures[-1]}" if failures else "", "red")
+
+
+def _legend(activities: Sequence[Activity]) -> Iterator[Text]:
+    for activity, style in _ACTIVITY_STYLES.items():
+        count = activities.count(activity)
+        yield Text.assemble(("■", style), (f" {activity.value}", "dim"), f" {count}")
 
 
 def replica_table(replicas: Iterable[Replica]) -> Table:

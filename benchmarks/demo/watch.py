@@ -33,7 +33,9 @@ class Replica:
 class Watch:
     """Knows of each replica what the administration service and the metrics tell."""
 
-    def __init__(self, admin: "admin_pb2_grpc.AdminAsyncStub", http: aiohttp.ClientSession, metrics_address: str) -> None:
+    def __init__(
+        self, admin: "admin_pb2_grpc.AdminAsyncStub", http: aiohttp.ClientSession, metrics_address: str
+    ) -> None:
         self._admin = admin
         self._http = http
         self._metrics_url = f"http://{metrics_address}/metrics"

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.demo.tally import Request, Tally
+from benchmarks.demo.tally import Activity, Request, Tally
 from gateway.client import ChatDelta, Client, InferenceError, Message, Reply, Session, Stream
 
 _SYSTEM = "You are an agent that works on a code base. You have a shell and an editor. Think, act, report."
@@ -29,8 +29,8 @@ class Plan:
     """How much work there is."""
 
     conversations: int = 40
-    at_once: int = 12
-    turns: int = 4
+    at_once: int = 14
+    turns: int = 5
     answer_tokens: tuple[int, int] = (80, 160)
     """From, to."""
     think_s: float = 0.3
@@ -46,45 +46,70 @@ class Workload:
     """Runs a plan against a gateway and writes down in `tally` what the agents see."""
 
     def __init__(self, client: Client, plan: Plan, clock: Callable[[], float], seed: int) -> None:
-        self.tally = Tally(plan.requests)
+        self.tally = Tally(plan.requests, [Activity.WAITING] * plan.conversations)
         self._client = client
         self._plan = plan
         self._clock = clock
         self._seed = seed
-        self._places = asyncio.Semaphore(plan.at_once)
 
     async def run(self) -> None:
+        places = asyncio.Semaphore(self._plan.at_once)
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._plan.conversations):
-                tasks.create_task(self._converse(random.Random(f"{self._seed}/{number}")))
+                tasks.create_task(self._converse(number, places))
 
-    async def _converse(self, rng: random.Random) -> None:
-        async with self._places:
+    async def _converse(self, number: int, places: asyncio.Semaphore) -> None:
+        async with places:
             session = self._client.session([Message("system", _SYSTEM)], temperature=0.0, ignore_eos=True)
-            message = rng.choice(_TASKS)
-            for _ in range(self._plan.turns):
-                await self._ask(session, message, rng)
-                await asyncio.sleep(rng.expovariate(1 / self._plan.think_s))
-                message = rng.choice(_RESULTS)
-            self.tally.conversations_done += 1
+            rng = random.Random(f"{self._seed}/{number}")
+            await _Agent(session, self._plan, self.tally, number, rng).work(self._clock)
 
-    async def _ask(self, session: Session[Stream[ChatDelta, Reply]], message: str, rng: random.Random) -> None:
-        """Take one turn, and take it again as a whole when its replica dies."""
-        request = Request(begun_at=self._clock())
-        tokens = rng.randint(*self._plan.answer_tokens)
+
+class _Agent:
+    """One conversation."""
+
+    def __init__(
+        self, session: Session[Stream[ChatDelta, Reply]], plan: Plan, tally: Tally, number: int, rng: random.Random
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._tally = tally
+        self._number = number
+        self._rng = rng
+
+    async def work(self, clock: Callable[[], float]) -> None:
+        await self._ask(self._rng.choice(_TASKS), clock)
+        for _ in range(1, self._plan.turns):
+            self._now(Activity.THINKING)
+            await asyncio.sleep(self._rng.expovariate(1 / self._plan.think_s))
+            await self._ask(self._rng.choice(_RESULTS), clock)
+        self._now(Activity.DONE)
+
+    async def _ask(self, message: str, clock: Callable[[], float]) -> None:
+        """Take one turn, and take it again as a whole where that makes sense: its replica may have died."""
+        request = Request(begun_at=clock())
+        max_tokens = self._rng.randint(*self._plan.answer_tokens)
         for attempt in range(1, self._plan.attempts + 1):
+            self._now(Activity.STREAMING)
             try:
-                async for delta in session.chat(message, max_tokens=tokens):
-                    request.received(len(delta.token_ids), self._clock())
-                    self.tally.tokens += len(delta.token_ids)
+                async for delta in self._session.chat(message, max_tokens=max_tokens):
+                    request.received(len(delta.token_ids), clock())
+                    self._tally.tokens += len(delta.token_ids)
             except InferenceError as error:
                 if not error.retry_makes_sense or attempt == self._plan.attempts:
-                    self.tally.failures.append(str(error))
+                    self._tally.failures.append(str(error))
                     return
+                self._now(Activity.BEGINNING_AGAIN)
                 request.again()
-                self.tally.retries += 1
-                wait_s = error.retry_after_s or min(_LONGEST_BACKOFF_S, 0.1 * 2**attempt)
-                await asyncio.sleep(wait_s * rng.uniform(1, 1.5))
+                self._tally.retries += 1
+                await asyncio.sleep(self._wait_s(error, attempt))
             else:
-                self.tally.done.append(request)
+                self._tally.done.append(request)
                 return
+
+    def _wait_s(self, error: InferenceError, attempt: int) -> float:
+        wait_s = error.retry_after_s or min(_LONGEST_BACKOFF_S, 0.1 * 2**attempt)
+        return wait_s * self._rng.uniform(1, 1.5)
+
+    def _now(self, activity: Activity) -> None:
+        self._tally.activities[self._number] = activity
