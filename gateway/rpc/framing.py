@@ -10,6 +10,7 @@ from gateway.errors import Failure, Reason
 PREFIX_BYTES = 5
 _WBITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 """gRPC's `deflate` is zlib's format (RFC 1950), not the raw one."""
+_NO_ENCODING = frozenset((b"", b"identity"))
 
 
 class MalformedFraming(Exception):
@@ -35,6 +36,8 @@ def inflate(message: bytes, encoding: bytes, max_bytes: int) -> bytes:
 
     Raises Failure: ENCODING_NOT_SUPPORTED, MESSAGE_TOO_LARGE, or INVALID_REQUEST where it cannot be inflated.
     """
+    if encoding in _NO_ENCODING:
+        raise Failure(Reason.INVALID_REQUEST, "a message is marked as compressed, but grpc-encoding names nothing")
     wbits = _WBITS.get(encoding)
     if wbits is None:
         raise Failure(
