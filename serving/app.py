@@ -69,9 +69,9 @@ class Replica:
                 stack.callback(gpus.close)
                 endpoints = Endpoints(self.lifecycle, self._metrics, gpus).application()
                 self.metrics_port = await stack.enter_async_context(listening(endpoints, self._settings.metrics_listen))
+            stack.push_async_callback(self.stop)
             self.port = listen(self._server, self._settings.listen)
             await self._server.start()
-            stack.push_async_callback(self._stop)
             yield self
 
     async def open(self, engine: Engine) -> None:
@@ -106,7 +106,10 @@ class Replica:
         while self.load.in_flight and (left_s := ends_at - self._clock()) > 0:
             await self.load.changes.wait(left_s)
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
+        """Cut off what still runs, and close the engine. A second call does nothing."""
+        if self.lifecycle.is_closed:
+            return
         if self.load.in_flight:
             _log.warning("%d requests are cut off", self.load.in_flight)
         # Those who watch would use up all of the server's grace.
@@ -153,10 +156,14 @@ async def _create(settings: Settings, engine_settings: Struct) -> Engine:
 
 def _announce(settings: Settings, engine_settings: Struct, replica: Replica) -> None:
     """Print the one line that programs read."""
-    host, _ = config.split_address("listen", settings.listen)
-    address = f"[{host}]:{replica.port}" if ":" in host else f"{host}:{replica.port}"
     if replica.metrics_port:
-        _log.info("metrics on port %d", replica.metrics_port)
+        _log.info("event=metrics_listening address=%s", _address(settings.metrics_listen, replica.metrics_port))
+    address = _address(settings.listen, replica.port)
     what = config.description(settings.engine, engine_settings)
     sys.stdout.write(f"replica {settings.model} listening on {address} ({what})\n")
     sys.stdout.flush()
+
+
+def _address(listen: str, port: int) -> str:
+    """Return where one really listens: what was asked for may say port 0."""
+    return f"{listen.rpartition(':')[0]}:{port}"
