@@ -14,12 +14,13 @@ ONE_SECOND = StepTime(fixed_s=1.0, per_decoding_s=0.0, per_context_token_s=0.0, 
 class Sequenced(Request):
     """Knows its tokens: those of the output are 1000, 1001, ..."""
 
-    __slots__ = ("name", "tokens")
+    __slots__ = ("name", "salt", "tokens")
 
     def __init__(
         self, name: str, prompt: Sequence[int], output_tokens: int = 1, *, priority: int = 0, salt: str = ""
     ) -> None:
         self.name = name
+        self.salt = salt
         self.tokens = [*prompt, *range(1000, 1000 + output_tokens)]
         prefix = Prefixes(salt, BLOCK_TOKENS, lambda start, stop: self.tokens[start:stop])
         super().__init__(len(prompt), output_tokens, prefix, priority)

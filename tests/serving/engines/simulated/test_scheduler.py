@@ -125,6 +125,17 @@ def test_a_prompt_waits_until_all_of_it_fits() -> None:
     assert [names(step.produced) for step in scheduler.run()] == ["", "bc"]
 
 
+def test_a_cached_block_that_nobody_holds_is_not_a_free_one_for_who_shares_it() -> None:
+    scheduler = SmallScheduler(blocks=5)
+    scheduler.submit_all(Sequenced("a", prompt(8)))
+    scheduler.run()
+    scheduler.submit_all(Sequenced("b", prompt(9, 100), 3), Sequenced("c", prompt(12)))
+    steps = scheduler.run()
+    # c finds two blocks and needs a third, but b holds all others until it ends.
+    assert [names(step.produced) for step in steps] == ["b", "b", "b", "c"]
+    assert not any(step.preempted for step in steps)
+
+
 def test_who_came_last_gives_its_blocks_back_and_goes_on_where_it_was() -> None:
     scheduler = SmallScheduler(blocks=4)
     first, last = Sequenced("a", prompt(7), 6), Sequenced("b", prompt(7, 100), 6)
@@ -199,7 +210,7 @@ def test_what_can_never_run_is_refused_at_once() -> None:
     scheduler = SmallScheduler(blocks=4)
     scheduler.submit_all(Sequenced("a", prompt(10), 6))
     for request in (Sequenced("b", prompt(10), 7), Sequenced("c", []), Sequenced("d", prompt(1), 0)):
-        with pytest.raises(ValueError, match="fit into|needs a token"):
+        with pytest.raises(ValueError, match=r"fit into|needs a token"):
             scheduler.submit(request, 0.0)
 
 
