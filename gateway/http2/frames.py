@@ -6,6 +6,8 @@ from struct import Struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_BYTES = 9
+PRIORITY_BYTES = 5
+"""Of a PRIORITY frame, and at the front of HEADERS with HAS_PRIORITY."""
 MAX_FRAME_BYTES = 16_384
 """The smallest maximum that a peer may have (6.5.2). We announce it ourselves, so that every frame we receive may be
 forwarded as it is, and never send a longer one."""
@@ -14,6 +16,8 @@ MAX_WINDOW_BYTES = 2**31 - 1
 DEFAULT_WINDOW_BYTES = 65_535
 HEADER = Struct(">HBBBI")
 """Length (16 high bits, 8 low bits), type, flags, stream id (its top bit is reserved)."""
+HEAD = Struct(">IBI")
+"""The same nine bytes for those in a hurry: length and type as one number, flags, stream id."""
 
 DATA = 0
 HEADERS = 1
@@ -115,6 +119,11 @@ def goaway(last_stream_id: int, code: int, debug: bytes = b"") -> bytes:
 def read_word(payload: bytes, offset: int = 0) -> int:
     word: int = _WORD.unpack_from(payload, offset)[0]
     return word
+
+
+def read_stream_id(payload: bytes, offset: int = 0) -> int:
+    """Return a stream id without its reserved bit (4.1), or a priority's dependency without its exclusive one."""
+    return read_word(payload, offset) & MAX_STREAM_ID
 
 
 def header_block(stream_id: int, block: bytes, *, end_stream: bool) -> bytes:

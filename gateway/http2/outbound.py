@@ -6,16 +6,17 @@ from collections.abc import Callable
 from gateway.http2 import frames
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import EMPTY_TABLE, Fields, HeaderEncoder
-from gateway.http2.streams import TRANSITIONS, Event, State, Stream, Verdict
+from gateway.http2.streams import TRANSITIONS, Event, ResetStreams, State, Stream, Verdict
 
 _REMEMBERED_RESETS = 256
-"""Frames may arrive on a stream that we reset, for a round trip; older ones are streams that the peer closed."""
+_pack_header = frames.HEAD.pack
 
 
 class Outbound:
     """Keeps `out`, the bytes to write, in order. Calls `on_output` when there are some again after there were none."""
 
-    def __init__(self, encoder: HeaderEncoder, on_output: Callable[[], None]) -> None:
+    def __init__(self, encoder: HeaderEncoder, on_output: Callable[[], None], *, is_server: bool) -> None:
+        self.is_server = is_server
         self.streams: dict[int, Stream] = {}
         self.out: list[bytes] = []
         self.send_window = frames.DEFAULT_WINDOW_BYTES
@@ -25,8 +26,9 @@ class Outbound:
         self._encoder = encoder
         self._is_paused = False
         self._is_first_block = True
-        self._blocked: dict[int, Stream] = {}
-        self._resets: deque[int] = deque(maxlen=_REMEMBERED_RESETS)
+        self._ready: dict[int, Stream] = {}
+        """Streams that wait for nothing but the connection's window or the socket, the next one first."""
+        self._resets = ResetStreams(_REMEMBERED_RESETS)
 
     def take_output(self) -> list[bytes]:
         out = self.out
@@ -39,7 +41,7 @@ class Outbound:
 
     def resume(self) -> None:
         self._is_paused = False
-        self._pump_blocked()
+        self._pump()
 
     def forward(self, stream: Stream, data: bytes, start: int, end: int) -> bool:
         """Send the frame that `StreamReceiver.on_data` gave, with this stream's id. Return False where it must wait:
@@ -53,37 +55,46 @@ class Outbound:
         out = self.out
         if not out:
             self._on_output()
-        out.append(data[start : start + 5] + stream.id_bytes + data[start + 9 : end])
+        out.append(_pack_header(size << 8, 0, stream.id) + data[start + 9 : end])
         return True
 
     def send_headers(self, stream: Stream, fields: Fields, *, is_end: bool = False) -> None:
         """Send headers, or trailers where `is_end`; behind whatever waits in the stream."""
         self._require(stream, Event.SEND_HEADERS)
         block = self._encode(fields)
-        if stream.pending:
-            if not is_end:
-                raise AssertionError("headers after data")
-            stream.pending_trailers = block
-        else:
+        stream.is_answered = True
+        if not stream.pending:
             self._emit(frames.header_block(stream.id, block, end_stream=is_end))
             if is_end:
                 self._close_local(stream)
+        elif is_end:
+            stream.pending_trailers = block
+        else:
+            raise AssertionError(f"headers behind data on {stream!r}")
 
     def send_data(self, stream: Stream, payload: bytes, *, is_end: bool = False) -> None:
         """Send a payload in as many frames as the windows and the frame size ask for; `on_sent` tells of each."""
         self._require(stream, Event.SEND_DATA)
-        if stream.pending is None:
-            stream.pending = deque()
-        stream.pending.append(payload)
         stream.wants_end = is_end
-        self._pump(stream)
+        if payload:
+            if stream.pending is None:
+                stream.pending = deque()
+            stream.pending.append(payload)
+            self._queue(stream)
+            self._pump()
+        elif is_end and not stream.pending:
+            self._emit(frames.frame(frames.DATA, frames.END_STREAM, stream.id))
+            self._close_local(stream)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """End the stream for both sides. Its receiver is not told."""
         self._require(stream, Event.SEND_RESET)
         self._drop(stream, State.RESET)
-        self._resets.append(stream.id)
-        self._emit(frames.rst_stream(stream.id, code))
+        self._emit_reset(stream.id, code)
+
+    def _emit_reset(self, stream_id: int, code: ErrorCode) -> None:
+        self._resets.add(stream_id)
+        self._emit(frames.rst_stream(stream_id, code))
 
     def _encode(self, fields: Fields) -> bytes:
         block = self._encoder.encode(fields)
@@ -97,66 +108,65 @@ class Outbound:
             self._on_output()
         self.out.append(piece)
 
-    def _pump(self, stream: Stream) -> None:
-        """Send what waits in one stream until a window is used up."""
-        while stream.pending:
-            if not self._send_one(stream):
-                self._blocked[stream.id] = stream
-                return
-        self._blocked.pop(stream.id, None)
-        if stream.pending_trailers is not None:
-            block, stream.pending_trailers = stream.pending_trailers, None
-            self._emit(frames.header_block(stream.id, block, end_stream=True))
-            self._close_local(stream)
+    def _queue(self, stream: Stream) -> None:
+        """Give a stream its turn if it has something to send and a window for it."""
+        if stream.pending and stream.send_window > 0:
+            self._ready.setdefault(stream.id, stream)
 
-    def _pump_blocked(self) -> None:
-        """One frame a stream and round, so that one long answer does not starve the others."""
-        waiting = list(self._blocked.values())
-        while waiting and self.send_window > 0 and not self._is_paused:
-            waiting = [stream for stream in waiting if stream.pending and self._send_one(stream)]
-            for stream in [s for s in self._blocked.values() if not s.pending]:
-                self._pump(stream)
+    def _pump(self) -> None:
+        """Send what waits, one frame a stream and turn, so that one long answer does not starve the others. What a
+        turn costs depends on what it sends, and not on how many streams wait."""
+        ready = self._ready
+        while ready and self.send_window > 0 and not self._is_paused:
+            stream = ready.pop(next(iter(ready)))
+            size = self._send_one(stream)
+            self._queue(stream)
+            stream.receiver.on_sent(size)
 
-    def _send_one(self, stream: Stream) -> bool:
-        """Send one frame of what waits. Return False where it must go on waiting."""
+    def _send_one(self, stream: Stream) -> int:
+        """Send one frame of what waits in a stream that has its turn. Return its bytes."""
         pending = stream.pending
-        if not pending:
-            return False
+        assert pending is not None
         payload = pending[0]
-        size = min(len(payload), frames.MAX_FRAME_BYTES, max(0, stream.send_window), max(0, self.send_window))
-        if payload and (size == 0 or self._is_paused):
-            return False
+        size = min(len(payload), frames.MAX_FRAME_BYTES, stream.send_window, self.send_window)
         if size == len(payload):
             pending.popleft()
+            if not pending:
+                stream.pending = None
         else:
             rest = memoryview(payload)
             pending[0] = rest[size:]
             payload = rest[:size]
-        is_end = stream.wants_end and not pending
         stream.send_window -= size
         self.send_window -= size
+        is_end = stream.wants_end and not pending
         self._emit(frames.frame(frames.DATA, frames.END_STREAM if is_end else 0, stream.id, payload))
+        if not pending and stream.pending_trailers is not None:
+            self._emit(frames.header_block(stream.id, stream.pending_trailers, end_stream=True))
+            is_end = True
         if is_end:
             self._close_local(stream)
-        if size:
-            stream.receiver.on_sent(size)
-        return True
+        return size
 
     def _close_local(self, stream: Stream) -> None:
+        """We have sent END_STREAM. A server that has answered does not want the rest of the request: with NO_ERROR it
+        asks the client to leave it (8.1)."""
         state = TRANSITIONS[stream.state][Event.SEND_END]
         if state is State.CLOSED:
             self._drop(stream, State.CLOSED)
         else:
             stream.state = State.HALF_CLOSED_LOCAL
+            if self.is_server:
+                self.reset(stream, ErrorCode.NO_ERROR)
 
     def _drop(self, stream: Stream, state: State) -> None:
-        stream.state = state
-        stream.is_receiving = False
-        stream.pending = None
-        stream.pending_trailers = None
+        stream.close(state)
         self.streams.pop(stream.id, None)
-        self._blocked.pop(stream.id, None)
+        self._ready.pop(stream.id, None)
 
     def _require(self, stream: Stream, event: Event) -> None:
+        """Raise AssertionError where sending this were a defect of ours."""
         if isinstance(TRANSITIONS[stream.state][event], Verdict):
             raise AssertionError(f"{event.name} on {stream!r}")
+        if event is not Event.SEND_RESET and (stream.wants_end or stream.pending_trailers is not None):
+            raise AssertionError(f"{event.name} behind the end of {stream!r}")

@@ -112,9 +112,11 @@ class Stream:
     """One stream of one connection. Only its connection writes here, but for `receiver`."""
 
     __slots__ = (
+        "content_left",
         "has_headers",
         "id",
-        "id_bytes",
+        "is_answered",
+        "is_plain",
         "is_receiving",
         "pending",
         "pending_trailers",
@@ -128,18 +130,24 @@ class Stream:
 
     def __init__(self, stream_id: int, send_window: int, receive_window: int, receiver: StreamReceiver) -> None:
         self.id = stream_id
-        self.id_bytes = stream_id.to_bytes(4, "big")
         self.state = State.OPEN
         self.is_receiving = True
-        """The state allows DATA from the peer: kept beside `state` because every token asks."""
+        """The state allows DATA from the peer."""
+        self.is_plain = False
+        """DATA goes to the receiver without another look: receiving, headers have arrived, and no content-length. One
+        flag beside all these, because every token asks."""
+        self.is_answered = False
+        """We have sent headers."""
         self.has_headers = False
         """The peer's first header list (not 1xx) has arrived: the next one is trailers."""
+        self.content_left: int | None = None
+        """Of what content-length promised."""
         self.send_window = send_window
         self.receive_window = receive_window
         self.uncredited = 0
         """Consumed bytes that the peer has not been told of."""
         self.pending: deque[bytes | memoryview] | None = None
-        """Payloads that wait for a window."""
+        """Payloads that wait for a window, none of them empty."""
         self.pending_trailers: bytes | None = None
         """An encoded block that follows `pending` and ends our side."""
         self.wants_end = False
@@ -148,3 +156,31 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<Stream {self.id} {self.state.name} send {self.send_window} receive {self.receive_window}>"
+
+    def close(self, state: State) -> None:
+        """Leave nothing behind that could be sent or received."""
+        self.state = state
+        self.is_receiving = self.is_plain = False
+        self.pending = self.pending_trailers = None
+        # So that Outbound.forward, which asks no state, cannot mistake it for an open one.
+        self.send_window = -1
+
+
+class ResetStreams:
+    """Streams that we have reset. The peer may not know yet, so what it sends on them is ignored (5.1). Bounded: once
+    one is forgotten, all up to it are taken for such, since ids rise."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._ids: dict[int, None] = {}
+        self._forgotten = 0
+
+    def __contains__(self, stream_id: int) -> bool:
+        return stream_id <= self._forgotten or stream_id in self._ids
+
+    def add(self, stream_id: int) -> None:
+        self._ids[stream_id] = None
+        if len(self._ids) > self._capacity:
+            oldest = next(iter(self._ids))
+            del self._ids[oldest]
+            self._forgotten = max(self._forgotten, oldest)

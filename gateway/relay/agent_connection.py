@@ -7,9 +7,11 @@ from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Fields, list_bytes
 from gateway.http2.streams import Stream
 from gateway.relay.exchange import Exchange
+from gateway.relay.plain_answer import PlainAnswer
 from gateway.relay.socket_connection import SocketConnection
 from gateway.relay.timer import Timer
-from gateway.rpc.call import RESPONSE, NotGrpc, read_call
+from gateway.rpc.call import RESPONSE, read_call
+from gateway.rpc.plain import HTTP1_ANSWER, NotGrpc
 from gateway.rpc.status import status_of
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ class AgentConnection(SocketConnection):
     """Begins an exchange for each request, or answers what cannot become one."""
 
     is_server = True
+    http1_answer = HTTP1_ANSWER
 
     def __init__(self, relay: "Relay") -> None:
         super().__init__(relay.flusher, relay.codec, relay.agent_limits)
@@ -44,7 +47,9 @@ class AgentConnection(SocketConnection):
             call = read_call(fields, self._relay.clock())
             method = self._relay.methods.find(call.path)
         except NotGrpc as answer:
-            self.http2.send_headers(stream, [(b":status", answer.http_status)], is_end=True)
+            stream.receiver = plain = PlainAnswer(self.http2, stream, answer)
+            if is_end:
+                plain.send()
         except Failure as failure:
             self._relay.metrics.failed(failure.reason)
             self.http2.send_headers(stream, [*RESPONSE, *status_of(failure).trailers()], is_end=True)

@@ -23,12 +23,21 @@ class SocketConnection(asyncio.Protocol):
     """An asyncio protocol around `http2`, and its owner (http2.connection.ConnectionOwner)."""
 
     is_server: bool
+    http1_answer = b""
+    """For a peer that speaks HTTP/1 to a server."""
 
     def __init__(self, flusher: Flusher, codec: Codec, limits: Limits) -> None:
         self._flusher = flusher
         self._transport: asyncio.Transport | None = None
         self.is_closed = False
-        self.http2 = Connection(self, is_server=self.is_server, limits=limits, encoder=codec.encoder, cache=codec.cache)
+        self.http2 = Connection(
+            self,
+            is_server=self.is_server,
+            limits=limits,
+            encoder=codec.encoder,
+            cache=codec.cache,
+            http1_answer=self.http1_answer,
+        )
 
     # asyncio.Protocol.
 

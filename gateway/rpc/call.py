@@ -6,24 +6,15 @@ from typing import Final
 
 from gateway.errors import Failure, Reason
 from gateway.http2.headers import Field, Fields
+from gateway.rpc.plain import require_grpc
 from gateway.rpc.timeouts import format_timeout, parse_timeout
 
 _CANONICAL_PATH = re.compile(rb"/[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*")
 """Anything else reaches no method: allow-lists must see what the replica would see (CVE-2026-33186)."""
-_CONTENT_TYPE = re.compile(rb"application/grpc(?:[+;]|$)", re.IGNORECASE)
-"""Not application/grpc-web, which is another protocol."""
 _HOP_FIELDS: Final = frozenset((b"grpc-timeout", b"x-gateway-id", b"content-length"))
 """Not copied: the timeout shrinks on the way, the id is ours to say, and the length is the frames' own."""
 CONTENT_TYPE: Final = (b"content-type", b"application/grpc")
 RESPONSE: Final = ((b":status", b"200"), CONTENT_TYPE)
-
-
-class NotGrpc(Exception):
-    """A request that gets a plain HTTP answer."""
-
-    def __init__(self, http_status: bytes) -> None:
-        super().__init__(http_status)
-        self.http_status = http_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +40,8 @@ class Call:
 def read_call(fields: Fields, now_s: float) -> Call:
     """Return the call that these request headers begin. Raises NotGrpc, or Failure where gRPC can say it."""
     first = dict(reversed(fields))
-    if first.get(b":method") != b"POST":
-        raise NotGrpc(b"405")
-    if not _CONTENT_TYPE.match(first.get(b"content-type", b"")):
-        raise NotGrpc(b"415")
-    path = first[b":path"]
+    path = first.get(b":path", b"")
+    require_grpc(first[b":method"], path, first.get(b"content-type", b""))
     if not _CANONICAL_PATH.fullmatch(path):
         raise Failure(Reason.METHOD_NOT_FOUND, "the path is not /package.Service/Method")
     timeout = first.get(b"grpc-timeout")

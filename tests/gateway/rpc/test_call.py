@@ -2,7 +2,8 @@ import pytest
 
 from gateway.errors import Failure, Reason
 from gateway.http2.headers import Field
-from gateway.rpc.call import Call, NotGrpc, read_call
+from gateway.rpc.call import Call, read_call
+from gateway.rpc.plain import NotGrpc
 
 NOW_S = 100.0
 
@@ -68,20 +69,12 @@ def test_a_malformed_timeout_is_refused() -> None:
     assert failed.value.reason is Reason.INVALID_REQUEST
 
 
-@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"PUT", b"CONNECT", b"post"])
-def test_other_http_methods_are_no_calls(method: bytes) -> None:
-    with pytest.raises(NotGrpc):
-        read(method=method)
-
-
 @pytest.mark.parametrize("content_type", [b"application/grpc", b"application/grpc+json", b"application/grpc;x=y"])
 def test_every_encoding_of_messages_passes(content_type: bytes) -> None:
     fields = [*headers()[:-1], (b"content-type", content_type)]
     assert read_call(fields, NOW_S).path == "/a.B/C"
 
 
-@pytest.mark.parametrize("content_type", [b"", b"text/plain", b"application/json", b"application/grpc-web"])
-def test_other_content_types_are_unsupported_media(content_type: bytes) -> None:
-    with pytest.raises(NotGrpc) as answer:
-        read_call([*headers()[:-1], (b"content-type", content_type)], NOW_S)
-    assert answer.value.http_status == b"415"
+def test_what_is_not_grpc_is_no_call() -> None:
+    with pytest.raises(NotGrpc):
+        read_call([(b":method", b"CONNECT"), (b":authority", b"gateway")], NOW_S)

@@ -1,0 +1,40 @@
+"""Who is told what happens on a connection."""
+
+from typing import Protocol
+
+from gateway.http2.headers import Fields
+from gateway.http2.streams import Stream
+
+
+class ConnectionOwner(Protocol):
+    """Who holds the socket."""
+
+    def on_output(self) -> None:
+        """There is output again. Called from inside other calls: flush later."""
+        ...
+
+    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
+        """Servers: a request has begun. Sets `stream.receiver`, or answers at once."""
+        ...
+
+    def on_peer_ready(self) -> None:
+        """The peer's first SETTINGS are in force."""
+        ...
+
+    def on_goaway(self, code: int, debug: bytes) -> None:
+        """Clients: the peer takes no new streams; those that it cannot have processed were told REFUSED_STREAM.
+        Servers: the peer leaves, and its streams end by themselves."""
+        ...
+
+    def on_ping_ack(self, payload: bytes) -> None: ...
+
+
+class Nobody:
+    """Receives for a stream whose owner has set no receiver (http2.streams.StreamReceiver)."""
+
+    def on_headers(self, fields: Fields, is_end: bool) -> None: ...
+    def on_data(self, data: bytes, start: int, end: int) -> None: ...
+    def on_last_data(self, payload: bytes) -> None: ...
+    def on_reset(self, code: int) -> None: ...
+    def on_sent(self, size: int) -> None: ...
+    def on_connection_lost(self) -> None: ...

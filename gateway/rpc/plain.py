@@ -1,0 +1,48 @@
+"""What somebody is told who speaks HTTP, but no gRPC: a person with a browser or curl, a probe, a test suite."""
+
+from typing import Final
+
+from gateway.http2.headers import Field, Fields
+
+_PAGE: Final = (
+    b"This is an inference gateway. It serves gRPC over HTTP/2: service inference.v1.Inference.\n"
+    b"Ask it with a gRPC client, or with: inference-gateway generate --help\n"
+)
+_HTTP1_PAGE: Final = (
+    b"This port speaks gRPC over HTTP/2 without TLS: use a gRPC client, or curl --http2-prior-knowledge.\n"
+)
+HTTP1_ANSWER: Final = (
+    b"HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_HTTP1_PAGE), _HTTP1_PAGE)
+)
+
+
+class NotGrpc(Exception):
+    """A request that gets a plain HTTP answer."""
+
+    def __init__(self, status: bytes, body: bytes, *more: Field) -> None:
+        super().__init__(status)
+        length = b"%d" % len(body)
+        self.fields: Fields = (
+            (b":status", status),
+            (b"content-type", b"text/plain"),
+            (b"content-length", length),
+            *more,
+        )
+        self.body = body
+
+
+def require_grpc(method: bytes, path: bytes, content_type: bytes) -> None:
+    """Raise NotGrpc unless these may begin a gRPC call (PROTOCOL-HTTP2.md, Requests)."""
+    if method == b"GET" and path == b"/":
+        raise NotGrpc(b"200", _PAGE)
+    if method == b"HEAD":
+        raise NotGrpc(b"200" if path == b"/" else b"404", b"")
+    if method == b"GET":
+        raise NotGrpc(b"404", b"There is nothing here. GET / says what this is.\n")
+    if method != b"POST":
+        raise NotGrpc(b"405", b"gRPC is POST.\n", (b"allow", b"GET, HEAD, POST"))
+    subtype = content_type.lower().removeprefix(b"application/grpc")
+    # application/grpc-web is another protocol.
+    if subtype == content_type.lower() or subtype[:1] not in (b"", b"+", b";"):
+        raise NotGrpc(b"415", b"The content-type of gRPC is application/grpc.\n")
