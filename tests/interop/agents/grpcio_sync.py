@@ -1,0 +1,93 @@
+"""An agent on grpcio, with threads."""
+
+import asyncio
+import queue
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+from calls import Call, Method, Result, converse, find_method
+from google.protobuf.message import Message
+
+COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
+
+
+class Requests:
+    """Each after its turn, or all at once."""
+
+    def __init__(self, call: Call, *, in_turn: bool) -> None:
+        self._requests = list(call.requests)
+        self._in_turn = in_turn
+        self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def __iter__(self) -> Iterator[Message]:
+        for position, request in enumerate(self._requests):
+            if self._in_turn and position and not self._turns.get():
+                return
+            yield request
+        # The stream stays open until the last one is answered.
+        if self._in_turn and self._requests:
+            self._turns.get()
+
+    def go_on(self, *, is_over: bool = False) -> None:
+        self._turns.put(not is_over)
+
+
+class Channels:
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.Channel] = {}
+
+    def get(self, address: str) -> grpc.Channel:
+        if address not in self._channels:
+            self._channels[address] = grpc.insecure_channel(address)
+        return self._channels[address]
+
+
+def begin(channel: grpc.Channel, call: Call, method: Method, requests: Requests) -> Any:
+    makers: dict[tuple[bool, bool], Any] = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, False): channel.stream_unary,
+        (True, True): channel.stream_stream,
+    }
+    maker = makers[method.is_client_stream, method.is_server_stream]
+    multicallable = maker(method.path, method.request.SerializeToString, method.response.FromString)
+    start = multicallable if method.is_server_stream else multicallable.future
+    what = iter(requests) if method.is_client_stream else call.requests[0]
+    return start(what, timeout=call.timeout_s, metadata=call.metadata, compression=COMPRESSIONS[call.compression])
+
+
+def responses(rpc: Any, method: Method) -> Iterator[Message]:
+    if method.is_server_stream:
+        yield from rpc
+    else:
+        yield rpc.result()
+
+
+def make(channel: grpc.Channel, call: Call) -> Result:
+    method, result = find_method(call.method), Result()
+    requests = Requests(call, in_turn=method.is_client_stream and method.is_server_stream)
+    rpc = begin(channel, call, method, requests)
+    try:
+        if call.cancel_after == 0:
+            rpc.cancel()
+        for response in responses(rpc, method):
+            result.responses.append(response)
+            if len(result.responses) == call.cancel_after:
+                rpc.cancel()
+            requests.go_on()
+    except (grpc.RpcError, grpc.FutureCancelledError):
+        pass
+    finally:
+        requests.go_on(is_over=True)
+    result.code, result.message = rpc.code().value[0], rpc.details() or ""
+    result.metadata, result.trailers = list(rpc.initial_metadata()), list(rpc.trailing_metadata())
+    return result
+
+
+async def main() -> None:
+    channels = Channels()
+    await converse(lambda call: asyncio.to_thread(make, channels.get(call.address), call))
+
+
+asyncio.run(main())

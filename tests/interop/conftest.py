@@ -1,0 +1,55 @@
+"""A gateway in front of two simulated replicas, and agents of many kinds to call it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from benchmarks.cluster import Cluster, Plan
+from benchmarks.processes import Processes
+from tests.interop.agents.calls import load_types
+from tests.interop.speaking import AGENTS, HERE, ROOT, AgentProcess, At, start_agent
+
+MODEL = "simulated"
+ENGINE = ("--engine", "simulated", "--speedup", "20")
+
+
+@pytest.fixture(scope="session")
+def descriptor_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All services that agents call here, with all that they import."""
+    path = tmp_path_factory.mktemp("types") / "services.binpb"
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", "--include_imports", f"--descriptor_set_out={path}"]
+    folders = [f"--proto_path={ROOT / 'proto'}", f"--proto_path={HERE}"]
+    subprocess.run([*protoc, *folders, "inference/v1/inference.proto", "interop.proto"], check=True)
+    services = FileDescriptorSet.FromString(path.read_bytes())
+    for descriptor in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
+        services.file.append(FileDescriptorProto.FromString(descriptor.serialized_pb))
+    path.write_bytes(services.SerializeToString())
+    load_types(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with Processes(folder) as processes:
+        started = Cluster(processes, Plan(replicas=2, model=MODEL, engine_arguments=ENGINE), folder)
+        started.start()
+        yield started
+
+
+@pytest.fixture(scope="session", params=AGENTS)
+def agent(request: pytest.FixtureRequest, descriptor_set: Path) -> Iterator[AgentProcess]:
+    with start_agent(request.param, descriptor_set) as started:
+        yield started
+
+
+@pytest.fixture
+def inference(agent: AgentProcess, cluster: Cluster) -> At:
+    """An agent of each kind, at the gateway."""
+    return At(agent, cluster.address)
