@@ -35,7 +35,7 @@ setup-vllm: .venv-vllm/installed ## Make .venv-vllm: vLLM (for the CPU where the
 	touch $@
 
 .PHONY: demo
-demo: setup ## Agents, a gateway and three replicas, one of which is killed (ENGINE=vllm for real engines)
+demo: setup $(if $(filter vllm,$(ENGINE)),setup-vllm) ## Agents, a gateway and three replicas, one of which is killed (ENGINE=vllm for real engines)
 	$(BIN)/python -m benchmarks.demo --engine $(ENGINE)
 
 .PHONY: fmt

@@ -30,6 +30,9 @@ class Plan:
     model: str
     engine_arguments: Sequence[str] = ()
     """Of `inference-gateway replica`: which engine, and its settings."""
+    replica_command: Sequence[str] = tuple(inference_gateway("replica"))
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """More variables for replicas."""
     policy: str = "least_connection"
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     """More settings of the gateway, by the names in gateway/config.py."""
@@ -53,12 +56,10 @@ class Cluster:
     def start(self) -> None:
         """Start everything and wait until all replicas and the gateway listen. Raises NotReady."""
         plan = self._plan
-        command = inference_gateway(
-            "replica", "--model", plan.model, "--metrics-listen", "none", *plan.engine_arguments
-        )
+        command = [*plan.replica_command, "--model", plan.model, "--metrics-listen", "none", *plan.engine_arguments]
         for number in range(1, plan.replicas + 1):
             name = f"replica-{number}"
-            process = self._processes.start(name, [*command, "--listen", "127.0.0.1:0"])
+            process = self._processes.start(name, [*command, "--listen", "127.0.0.1:0"], plan.environment)
             self.members.append(Member(name, command, process))
         for member in self.members:
             member.address = member.process.wait_for_line(timeout_s=plan.ready_timeout_s)[1]
@@ -66,7 +67,8 @@ class Cluster:
 
     def restart(self, member: Member) -> None:
         """Start a dead replica on the address that it had. Returns before it listens."""
-        member.process = self._processes.start(member.name, [*member.command, "--listen", member.address])
+        command = [*member.command, "--listen", member.address]
+        member.process = self._processes.start(member.name, command, self._plan.environment)
 
     def _start_gateway(self) -> None:
         settings = {

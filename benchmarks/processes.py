@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,9 +21,10 @@ _LISTENING = re.compile(r"listening on (\S+)")
 _LOOK_EVERY_S = 0.02
 
 
-def inference_gateway(*arguments: str) -> list[str]:
-    """Return the command line of this project's command, as this interpreter's environment has it."""
-    return [str(Path(sys.executable).with_name("inference-gateway")), *arguments]
+def inference_gateway(*arguments: str, environment: Path | None = None) -> list[str]:
+    """Return the command line of this project's command in a virtual environment, by default the running one."""
+    folder = Path(sys.executable).parent if environment is None else environment / "bin"
+    return [str(folder / "inference-gateway"), *arguments]
 
 
 class NotReady(Exception):
@@ -108,7 +109,7 @@ class Processes:
             for process in self._running:
                 process.wait()
 
-    def start(self, name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Process:
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
         """Start a process; `environment` is added to this process's own. One of the same name must have ended."""
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:

@@ -11,17 +11,9 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from benchmarks.cluster import Plan as ClusterPlan
-from benchmarks.demo.app import Setup, run
-from benchmarks.demo.workload import Plan
+from benchmarks.demo.app import run
+from benchmarks.demo.setups import SETUPS, Setup
 from benchmarks.processes import NotReady
-
-SIMULATED = Setup(
-    "inference-gateway: 3 simulated replicas (Llama-3.1-8B on H100), policy least_connection",
-    ClusterPlan(replicas=3, model="llama-3.1-8b", engine_arguments=("--engine", "simulated")),
-    Plan(),
-)
-SETUPS = {"simulated": SIMULATED}
 
 
 def main() -> int:
@@ -29,7 +21,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=SETUPS, default="simulated")
     parser.add_argument("--conversations", type=int, metavar="N", help="how many agents work; 40 by default")
     arguments = parser.parse_args()
-    setup = SETUPS[arguments.engine]
+    setup = SETUPS[arguments.engine]()
     if arguments.conversations is not None:
         setup = replace(setup, workload=replace(setup.workload, conversations=max(1, arguments.conversations)))
     code = 1

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,11 +11,11 @@ from rich.console import Console
 from rich.live import Live
 
 from benchmarks.cluster import Cluster
-from benchmarks.cluster import Plan as ClusterPlan
 from benchmarks.demo.report import report
+from benchmarks.demo.setups import Setup
 from benchmarks.demo.view import View
 from benchmarks.demo.watch import Watch, watching
-from benchmarks.demo.workload import Plan, Workload
+from benchmarks.demo.workload import Workload
 from benchmarks.processes import NotReady, Processes
 from gateway.client import Client
 
@@ -26,17 +25,6 @@ _WRITE_EVERY_S = 1.0
 _DEAD_FOR_S = 1.5
 """Between the kill and the new start, so that it can be seen."""
 _SEED = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What is shown."""
-
-    title: str
-    cluster: ClusterPlan
-    workload: Plan
-    longest_s: float = 180.0
-    """Then it is ended, done or not."""
 
 
 async def run(setup: Setup, console: Console) -> int:
@@ -99,6 +87,7 @@ class Demo:
         timeout_s = self._setup.cluster.ready_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
+                await self._watch.look()
                 while not is_so():
                     await asyncio.sleep(_ASK_EVERY_S)
                     await self._watch.look()
