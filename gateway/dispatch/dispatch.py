@@ -33,15 +33,16 @@ class Dispatcher:
 
     def dispatch(self, facts: Facts, now_s: float, excluded: Container[str] = ()) -> Lease | Wait | Refused:
         """Lease a replica that is not in `excluded`. Refused as NO_REPLICA_READY where there is none to choose from."""
-        views = self._fleet.views(facts, excluded)
+        candidates = self._fleet.candidates(facts)
+        views = candidates.views(excluded)
         if not views:
             return self._fleet.refusal(facts, self.pushback())
         try:
             choice = self.policy.pick(facts, views, now_s)
         except Exception as error:  # noqa: BLE001 (a policy is anybody's code: its defects end one request, not the worker)
             return self._defect(f"raised {type(error).__name__}", error)
-        if isinstance(choice, View) and (record := self._fleet.candidate(choice, facts, excluded)) is not None:
-            return self._ledger.grant(choice, facts, record.address, now_s)
+        if isinstance(choice, View) and choice in candidates and choice.id not in excluded:
+            return self._ledger.grant(choice, facts, self._fleet.address(choice.id), now_s)
         if isinstance(choice, Wait | Refused):
             return choice
         return self._defect("picked what is not a candidate", None)

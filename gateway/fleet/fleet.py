@@ -72,15 +72,25 @@ class Fleet:
         replica = self._replicas.get(replica_id)
         return replica.record if replica else None
 
-    def views(self, facts: Facts, excluded: Container[str] = ()) -> Sequence[View]:
-        """Return who may serve it, by id: ready, reachable, not `excluded`. To keep it, copy it: views are replaced."""
-        views = self._candidates(facts.model).views
-        return [view for view in views if view.id not in excluded] if excluded else views
+    def address(self, replica_id: str) -> str:
+        """Return where a known replica listens, HOST:PORT."""
+        return self._replicas[replica_id].record.address
 
-    def candidate(self, view: View, facts: Facts, excluded: Container[str] = ()) -> ReplicaRecord | None:
-        """Return the record of `view`, if it is one of `views(facts, excluded)`; without a scan."""
-        is_candidate = view in self._candidates(facts.model) and view.id not in excluded
-        return self._replicas[view.id].record if is_candidate else None
+    def views(self, facts: Facts, excluded: Container[str] = ()) -> Sequence[View]:
+        """Return the candidates' views. To keep it, copy it: views in it are replaced."""
+        return self.candidates(facts).views(excluded)
+
+    def candidates(self, facts: Facts) -> Candidates:
+        """Return who may serve it: ready, reachable, of its model."""
+        for slot in self._counters.changed_elsewhere():
+            self.counted(slot, is_freed=False)
+        model = facts.model
+        if model == "":
+            models = self._all_models()
+            if len(models) > 1:
+                return _NOBODY
+            model = next(iter(models), None)
+        return self._views.of(model, self._replicas.values())
 
     def refusal(self, facts: Facts, retry_after_s: float = 1.0) -> Refused:
         """Say why `views(facts)` is empty."""
@@ -137,16 +147,6 @@ class Fleet:
     def _forget(self) -> None:
         self._views.forget()
         self._models = None
-
-    def _candidates(self, model: str | None) -> Candidates:
-        for slot in self._counters.changed_elsewhere():
-            self.counted(slot, is_freed=False)
-        if model == "":
-            models = self._all_models()
-            if len(models) > 1:
-                return _NOBODY
-            model = next(iter(models), None)
-        return self._views.of(model, self._replicas.values())
 
     def _all_models(self) -> frozenset[str]:
         if self._models is None:

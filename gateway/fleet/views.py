@@ -4,7 +4,7 @@ Building all views for each pick costs 0.4 us a replica. So a list is built when
 candidates changed, and between such changes only the views of those replicas are replaced whose row or counts changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica
@@ -14,23 +14,30 @@ __all__ = ["Candidates", "Views"]
 
 
 class Candidates:
-    """The views of those that may serve one model, by replica id."""
+    """The views of those that may serve one model, in the order of their ids."""
 
-    __slots__ = ("_places", "views")
+    __slots__ = ("_places", "_views")
 
     def __init__(self, views: Iterable[View]) -> None:
-        self.views = sorted(views, key=lambda view: view.id)
-        self._places = {view.id: place for place, view in enumerate(self.views)}
+        self._views = sorted(views, key=lambda view: view.id)
+        self._places = {view.id: place for place, view in enumerate(self._views)}
+
+    def views(self, excluded: Container[str] = ()) -> Sequence[View]:
+        """Return those not `excluded`. To keep it, copy it: views in it are replaced."""
+        return [view for view in self._views if view.id not in excluded] if excluded else self._views
 
     def __contains__(self, view: View) -> bool:
         """Whether it is the present view of a candidate: the object, not one like it."""
         place = self._places.get(view.id)
-        return place is not None and self.views[place] is view
+        return place is not None and self._views[place] is view
+
+    def __len__(self) -> int:
+        return len(self._views)
 
     def replace(self, view: View) -> None:
         place = self._places.get(view.id)
         if place is not None:
-            self.views[place] = view
+            self._views[place] = view
 
 
 class Views:
@@ -39,11 +46,11 @@ class Views:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._candidates: dict[str | None, Candidates] = {}
-        self._stale: dict[str, Replica] = {}
+        self._stale: set[Replica] = set()
 
     def touch(self, replica: Replica) -> None:
         """Its row or its counts changed."""
-        self._stale[replica.record.id] = replica
+        self._stale.add(replica)
 
     def forget(self) -> None:
         """Who is a candidate for what has changed."""
@@ -59,12 +66,12 @@ class Views:
             candidates = Candidates(
                 replica.view(self._counters) for replica in replicas if replica.is_candidate and replica.serves(model)
             )
-            if candidates.views:  # models that nobody serves are the agents' to invent, so they are not kept
+            if candidates:  # models that nobody serves are the agents' to invent, so they are not kept
                 self._candidates[model] = candidates
         return candidates
 
     def _refresh(self) -> None:
-        for replica in self._stale.values():
+        for replica in self._stale:
             view = replica.view(self._counters)
             for candidates in self._candidates.values():
                 candidates.replace(view)
