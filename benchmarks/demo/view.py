@@ -1,7 +1,8 @@
 """The live picture on a terminal, and lines of text elsewhere."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.demo.tally import Activity, Rate, Tally
-from benchmarks.demo.watch import Replica, Watch
+from benchmarks.demo.watch import Replica
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 96
@@ -34,10 +35,15 @@ _STATE_STYLES = {
 }
 
 
+class Watched(Protocol):
+    @property
+    def replicas(self) -> Mapping[str, Replica]: ...
+
+
 class View:
     """Draws what `tally` and `watch` know at the moment."""
 
-    def __init__(self, title: str, tally: Tally, watch: Watch, clock: Callable[[], float]) -> None:
+    def __init__(self, title: str, tally: Tally, watch: Watched, clock: Callable[[], float]) -> None:
         self._title = title
         self._tally = tally
         self._watch = watch
