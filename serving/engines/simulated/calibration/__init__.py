@@ -117,6 +117,20 @@ def _sample(call: Call, now_s: float, work: Work) -> tuple[float, ...]:
     return (call.first_at_s - call.sent_at_s, (now_s - call.first_at_s) / later_tokens, *done)
 
 
+def error(row: Row, outcome: Outcome) -> float:
+    """Return by how much TPOT is off: 0.1 is 10 % too slow."""
+    return outcome.tpot_s / row.tpot_s - 1
+
+
+def line(row: Row, outcome: Outcome) -> str:
+    """Return a line for people, TTFT included; what was measured of that has the rush at the beginning in it."""
+    return (
+        f"{row.concurrency:4} callers, {row.input_tokens:4} + {row.output_tokens:3} tokens: TPOT "
+        f"{outcome.tpot_s * 1e3:5.2f} ms, measured {row.tpot_s * 1e3:5.2f} ({error(row, outcome):+6.1%}); TTFT "
+        f"{outcome.ttft_s * 1e3:3.0f} ms, measured {row.ttft_s * 1e3:3.0f}\n"
+    )
+
+
 def fit(limits: Limits, measured: Sequence[Row]) -> StepTime:
     """Return the step time with the least squares of relative errors of TPOT, no part of it negative.
 
