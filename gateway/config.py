@@ -102,7 +102,7 @@ class Settings(_Settings, frozen=True):
     admin_listen: str = ""
     """A Unix socket's path, or HOST:PORT on loopback. Empty: `admin-PORT.sock` in a directory of the user's own."""
     metrics_listen: str = "127.0.0.1:9464"
-    """HOST:PORT of /metrics and /health, 9464 as OpenTelemetry's exporters have it. Empty: none."""
+    """HOST:PORT of /metrics and /health, 9464 as OpenTelemetry's exporters have it. `none`: no HTTP."""
     workers: int = 1
     worker_start_timeout_s: PositiveSeconds = 10.0
     log_level: str = "info"
@@ -118,7 +118,7 @@ class Settings(_Settings, frozen=True):
 
     def __post_init__(self) -> None:
         _check("listen", split_address, self.listen)
-        if self.metrics_listen:
+        if self.metrics_listen != "none":
             _check("metrics_listen", split_address, self.metrics_listen)
         if self.workers != 1:
             raise ValueError("workers: only 1 is possible so far")

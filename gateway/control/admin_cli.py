@@ -50,7 +50,7 @@ def _complain(message: str, code: int) -> int:
 
 def _target(admin: str | None) -> str:
     if admin is not None:
-        return f"unix:{Path(admin).absolute()}" if "/" in admin else admin
+        return f"unix:{Path(admin.removeprefix('unix:')).absolute()}" if "/" in admin else admin
     found = sorted(runtime_directory().glob("admin-*.sock"))
     if len(found) != 1:
         which = f"several gateways of this user run: {', '.join(map(str, found))}"
@@ -64,25 +64,30 @@ def _list_replicas(target: str) -> pb.ListReplicasResponse:
 
 
 def table(response: pb.ListReplicasResponse) -> Table:
-    """Return one row for each replica."""
+    """Return one row for each replica, narrow enough for 80 columns."""
     shown = Table(box=box.SIMPLE_HEAD, title=f"fleet, version {response.fleet_version}", title_justify="left")
-    for name in ("replica", "state", "models"):
-        shown.add_column(name, overflow="fold")
-    for name in ("in flight", "queued", "running", "KV cache", "life"):
-        shown.add_column(name, justify="right")
-    shown.add_column("why", overflow="fold")
+    shown.add_column("replica", no_wrap=True)
+    shown.add_column("state", overflow="fold")
+    shown.add_column("models", overflow="fold")
+    for name in ("leases", "queued", "running", "cache", "life"):
+        shown.add_column(name, justify="right", no_wrap=True)
     for replica in response.replicas:
-        state = pb.ReplicaState.Name(replica.state).removeprefix("REPLICA_STATE_").lower()
         shown.add_row(
-            replica.id if replica.id == replica.address else f"{replica.id} ({replica.address})",
-            Text(state, style=_STYLES.get(replica.state, "")),
+            replica.id,
+            _state(replica),
             ", ".join(replica.models) or "-",
             str(replica.requests_in_flight),
             *_load(replica),
             str(replica.incarnation),
-            replica.reason,
         )
     return shown
+
+
+def _state(replica: pb.Replica) -> Text:
+    """Return the state, and why it is not the one that is wished for."""
+    name = pb.ReplicaState.Name(replica.state).removeprefix("REPLICA_STATE_").lower()
+    text = Text(name, style=_STYLES.get(replica.state, ""))
+    return text if replica.state == pb.REPLICA_STATE_READY else text.append(f": {replica.reason}", style="dim")
 
 
 def _load(replica: pb.Replica) -> tuple[str, str, str]:

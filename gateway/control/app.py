@@ -115,7 +115,7 @@ class Control:
     async def _services(self) -> AsyncGenerator[grpc.aio.Server, None]:
         """Yield the server behind the workers, with those for operators and scrapers beside it."""
         async with AsyncExitStack() as stack:
-            if self._settings.metrics_listen:
+            if self._settings.metrics_listen != "none":
                 metrics = running_metrics(self._settings.metrics_listen, self._families, self._health)
                 address = await stack.enter_async_context(metrics)
                 _log.info(logs.line("metrics_listening", address=address))

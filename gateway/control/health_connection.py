@@ -56,7 +56,7 @@ class HealthConnection:
         self.was_up = False
 
     async def run(self, heartbeat_s: float) -> None:
-        """Returns never, but raises a group of ConnectionLost when it is."""
+        """Return never, but raise a group with ConnectionLost in it when it is."""
         async with asyncio.TaskGroup() as tasks, aclosing(self._statuses(heartbeat_s)) as statuses:
             preparing: asyncio.Task[None] | None = None
             async for status in statuses:

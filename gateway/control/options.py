@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--listen", metavar="HOST:PORT", help=f"for agents; port 0: any ({_DEFAULTS.listen})")
     where.add_argument("--replica", metavar="HOST:PORT", dest="replicas", action="append", help="once for each replica")
     where.add_argument(
-        "--metrics-listen", metavar="HOST:PORT", help=f"/metrics and /health; '': none ({_DEFAULTS.metrics_listen})"
+        "--metrics-listen",
+        metavar="HOST:PORT",
+        help=f"/metrics, /health; none: no HTTP ({_DEFAULTS.metrics_listen})",
     )
     where.add_argument(
         "--admin-listen", metavar="PATH", help="Unix socket or loopback HOST:PORT for operators (one of the user's own)"

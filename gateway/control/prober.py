@@ -1,19 +1,29 @@
 """Asks replicas how they are: one task for each, so that one replica's trouble never delays another's."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
 import grpc.aio
 
 from gateway.config import ConnectSettings, ProbeSettings, ReplicaSettings
+from gateway.control import logs
 from gateway.control.backoff import Backoff
 from gateway.control.fleet_owner import FleetOwner
 from gateway.control.health_connection import ConnectionLost, HealthConnection
 from gateway.control.replica_calls import ReplicaCalls
 
+_log = logging.getLogger(__name__)
+
 Clock = Callable[[], float]
+
+
+class _Lost(NamedTuple):
+    reason: str
+    was_up: bool
 
 
 class Prober:
@@ -44,26 +54,34 @@ class Prober:
     async def _probe_one(self, replica_id: str, address: str) -> None:
         """Keep one replica's health connection up, however often it is lost."""
         settings = self._connect
-        rng = random.Random(replica_id)
+        # Several gateways must not come back to a replica in step.
+        rng = random.Random(self._gateway_id + replica_id)
         backoff = Backoff(settings.backoff_base_s, settings.backoff_max_s, settings.backoff_jitter, rng)
         interval_s = settings.keepalive_interval_s
         while True:
-            async with self._channel(address, interval_s) as channel:
-                calls = ReplicaCalls(channel)
-                connection = HealthConnection(
-                    self._owner, replica_id, calls, self._gateway_id, self._probe, self._clock
-                )
-                try:
-                    await connection.run(interval_s)
-                except* ConnectionLost as lost:
-                    reason = str(lost.exceptions[0])
-                    self._owner.lost(replica_id, reason)
-                    if "too_many_pings" in reason.replace(" ", "_").lower():
-                        # It permits fewer (gRFC A8): the default of gRPC servers is one in five minutes.
-                        interval_s *= 2
-            if connection.was_up:
+            lost = await self._until_lost(replica_id, address, interval_s)
+            self._owner.lost(replica_id, lost.reason)
+            if "too_many_pings" in lost.reason.replace(" ", "_").lower():
+                # It permits fewer (gRFC A8): the default of gRPC servers is one in five minutes.
+                interval_s *= 2
+            if lost.was_up:
                 backoff.reset()
             await asyncio.sleep(backoff.next_s())
+
+    async def _until_lost(self, replica_id: str, address: str, interval_s: float) -> _Lost:
+        async with self._channel(address, interval_s) as channel:
+            connection = HealthConnection(
+                self._owner, replica_id, ReplicaCalls(channel), self._gateway_id, self._probe, self._clock
+            )
+            try:
+                await connection.run(interval_s)
+            except ExceptionGroup as group:
+                lost = group.subgroup(ConnectionLost)
+                if lost is not None:
+                    return _Lost(str(lost.exceptions[0]), connection.was_up)
+                # A defect of ours, or of grpcio, met with one replica must not end the gateway.
+                _log.exception(logs.line("probe_failed", replica=replica_id))
+            return _Lost("probing it failed: see the log", connection.was_up)
 
     def _channel(self, address: str, keepalive_interval_s: float) -> grpc.aio.Channel:
         timeout_ms = round(self._connect.keepalive_timeout_s * 1000)

@@ -69,8 +69,8 @@ async def test_the_command_prints_a_row_for_each_replica(tmp_path: Path) -> None
     console.print(table(response))
     assert isinstance(console.file, io.StringIO)
     rows = [line.split() for line in console.file.getvalue().splitlines()]
-    assert "one (a:1) ready l, m 2 1 4 38% 1 serving".split() in rows
-    assert "b:1 starting - 0 - - - 0 not yet connected".split() in rows
+    assert "one ready l, m 2 1 4 38% 1".split() in rows
+    assert "b:1 starting: not yet connected - 0 - - - 0".split() in rows
 
 
 def test_the_command_says_so_when_no_gateway_answers(

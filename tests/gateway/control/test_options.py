@@ -16,11 +16,11 @@ def test_each_flag_sets_its_setting(tmp_path: Path) -> None:
     file.write_text("grace_s: 1\nlimits: {header_bytes: 4096}\nreplicas: [{address: 'c:1'}]\n")
     settings = parse_settings(
         ["--config", str(file), "--listen", "0.0.0.0:80", "--replica", "a:1", "--replica", "b:1"]
-        + ["--policy", "random", "--opaque-service", "a.B", "--metrics-listen", "", "--admin-listen", "/run/a.sock"]
+        + ["--policy", "random", "--opaque-service", "a.B", "--metrics-listen", "none", "--admin-listen", "/run/a.sock"]
         + ["--grace-s", "5", "--parking-s", "2.5", "--drain-pause-s", "0", "--log-level", "debug"]
     )
     assert settings.replicas == (ReplicaSettings(address="a:1"), ReplicaSettings(address="b:1"))
-    assert (settings.listen, settings.metrics_listen, settings.admin_listen) == ("0.0.0.0:80", "", "/run/a.sock")
+    assert (settings.listen, settings.metrics_listen, settings.admin_listen) == ("0.0.0.0:80", "none", "/run/a.sock")
     assert (settings.policy, settings.opaque_services, settings.log_level) == ("random", ("a.B",), "debug")
     assert (settings.grace_s, settings.parking_s, settings.drain_pause_s) == (5.0, 2.5, 0.0)
     assert settings.limits.header_bytes == 4096

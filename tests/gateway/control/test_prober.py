@@ -175,9 +175,43 @@ async def test_a_replica_that_is_not_there_yet_is_found_when_it_comes() -> None:
     async with running_replica() as replica:
         await replica.stop()
         async with asking(replica.port) as fleet:
-            await fleet.until(lambda _: fleet.owner.replicas[0].reason == "not yet connected")
+            await fleet.until(lambda _: True)
+            async with asyncio.timeout(10):
+                while "Connection refused" not in fleet.owner.replicas[0].reason:
+                    await asyncio.sleep(0.01)
             await replica.start(replica.port)
             await fleet.until(is_ready)
+
+
+class Brittle(FleetOwner):
+    """Has a defect that one replica meets, once."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None)
+        self.met = asyncio.Event()
+
+    def connected(self, replica_id: str) -> None:
+        if not self.met.is_set():
+            self.met.set()
+            raise RuntimeError("a defect")
+        super().connected(replica_id)
+
+
+async def test_a_defect_met_with_one_replica_ends_neither_its_probes_nor_the_gateway(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running_replica() as replica, asyncio.TaskGroup() as tasks:
+        owner = Brittle()
+        prober = Prober(owner, "gateway-1", CONNECT, PROBE, time.monotonic)
+        running = tasks.create_task(prober.run(static([ReplicaSettings(address=f"127.0.0.1:{replica.port}")])))
+        async with asyncio.timeout(10):
+            while not owner.has_ready():
+                await asyncio.sleep(0.01)
+        running.cancel()
+    assert owner.met.is_set()
+    assert "RuntimeError: a defect" in caplog.text
+    # The record holds the traceback, that the frames, and those grpcio's descriptors.
+    caplog.clear()
 
 
 async def test_one_replica_that_never_answers_does_not_delay_another() -> None:
