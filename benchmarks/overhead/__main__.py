@@ -64,7 +64,7 @@ def start_peers(processes: Processes, folder: Path) -> list[Peer]:
         "listen": "127.0.0.1:0",
         "replicas": [{"address": address} for address in addresses],
         "policy": "round_robin",
-        "metrics_listen": "",
+        "metrics_listen": "none",
         "admin_listen": str(folder / "admin.sock"),
     }
     file = folder / "gateway.yaml"
