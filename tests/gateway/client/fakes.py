@@ -58,6 +58,7 @@ class FakeServer(InferenceServicer):
     requests: list[object] = field(default_factory=list[object])
     metadata: list[dict[str, str | bytes]] = field(default_factory=list[dict[str, str | bytes]])
     time_left_s: list[float] = field(default_factory=list[float])
+    peers: list[str] = field(default_factory=list[str])
     running: int = 0
     address: str = ""
 
@@ -94,6 +95,7 @@ class FakeServer(InferenceServicer):
 
     async def _begin(self, request: object, context: Context) -> Script:
         self.requests.append(request)
+        self.peers.append(context.peer())
         self.metadata.append(dict(context.invocation_metadata() or ()))
         self.time_left_s.append(context.time_remaining())
         if not self.scripts:

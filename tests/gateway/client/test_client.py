@@ -47,9 +47,11 @@ class Agent:
     async def leave_after_one(self, server: FakeServer) -> None:
         """Read one delta, leave the loop, and see that the server notices while the client is still open."""
         async with Client(server.address) as client:
-            async for _ in client.generate("hi"):
+            stream = client.generate("hi")
+            async for _ in stream:
                 break
             await server.is_idle()
+            del stream  # Until now something held the call.
 
     async def models(self, server: FakeServer, **options: Any) -> list[Model]:
         async with Client(server.address) as client:
@@ -69,9 +71,11 @@ class SyncAgent(Agent):
 
     async def leave_after_one(self, server: FakeServer) -> None:
         def run(client: SyncClient) -> None:
-            for _ in client.generate("hi"):
+            stream = client.generate("hi")
+            for _ in stream:
                 break
             anyio.from_thread.run(server.is_idle)
+            del stream
 
         await in_thread(server, run)
 
@@ -322,3 +326,4 @@ async def test_one_client_streams_to_many_tasks_over_several_connections() -> No
             for _ in range(50):
                 tasks.create_task(ask())
     assert texts == ["ab"] * 50
+    assert len(set(server.peers)) == 3
