@@ -82,7 +82,7 @@ def _add_flag(add: Add, field: FieldInfo, text: str) -> None:
         add(flag, action=argparse.BooleanOptionalAction, help=text)
     elif get_origin(field.type) is tuple:
         add(flag, action="extend", nargs="+", metavar=_metavar(field), help=text)
-    elif get_origin(field.type) is not dict:  # a mapping stands in a file
+    else:
         add(flag, required=field.required, metavar=_metavar(field), help=text)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -121,10 +122,16 @@ def convert(kind: type[Struct], flags: Mapping[str, object], file: str = "") -> 
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$.")
-        where = where.rstrip("`")
-        line = f"{where}: {what[:1].lower()}{what[1:]}" if where else what
-        raise SettingsError(line.replace("`", "").removeprefix("Object ")) from None
+        where, what = _explain(str(error))
+        is_flag = not file or re.split(r"[.\[]", where)[0] in flags
+        raise SettingsError(": ".join(filter(None, ["" if is_flag else file, where, what]))) from None
+
+
+def _explain(message: str) -> tuple[str, str]:
+    """Return where and what, from msgspec's message; where is empty if the message says it."""
+    what, _, where = message.replace("`", "").partition(" - at $.")
+    what = what.replace("Object contains unknown field", "unknown setting")
+    return where, f"{what[:1].lower()}{what[1:]}"
 
 
 def _read(file: str) -> Mapping[str, Any]:

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, contextmanager
 
 
 class Signals:
-    """Each `interruption` is ended by one signal, in the order of both."""
+    """Each signal ends one `interruption`: the block that runs, else the next one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._received: list[signal.Signals] = []
-        self._entered = 0
-        self._scope: asyncio.Timeout | None = None
+        self._ended_blocks = 0
+        self._block: asyncio.Timeout | None = None
 
     @classmethod
     @contextmanager
@@ -35,24 +35,25 @@ class Signals:
 
     def deliver(self, number: signal.Signals) -> None:
         self._received.append(number)
-        self._end_if_received()
+        self._end_block()
 
     @asynccontextmanager
     async def interruption(self) -> AsyncGenerator[None, None]:
-        """Run a block until it ends or its signal comes."""
-        self._entered += 1
-        scope = asyncio.timeout(None)
+        """Run a block until it ends or a signal comes."""
+        block = asyncio.timeout(None)
         try:
-            async with scope:
-                self._scope = scope
-                self._end_if_received()
+            async with block:
+                self._block = block
+                self._end_block()
                 yield
         except TimeoutError:
-            if not scope.expired():
+            if not block.expired():
                 raise
         finally:
-            self._scope = None
+            self._block = None
 
-    def _end_if_received(self) -> None:
-        if self._scope is not None and len(self._received) >= self._entered:
-            self._scope.reschedule(self._loop.time())
+    def _end_block(self) -> None:
+        if self._block is not None and self._ended_blocks < len(self._received):
+            self._ended_blocks += 1
+            self._block.reschedule(self._loop.time())
+            self._block = None
