@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.control.services import runtime_directory
+from gateway.control.sockets import living_sockets, runtime_directory
 from gateway.errors import SettingsError
 from inference.v1 import admin_pb2 as pb
 from inference.v1 import admin_pb2_grpc
@@ -51,7 +51,7 @@ def _complain(message: str, code: int) -> int:
 def _target(admin: str | None) -> str:
     if admin is not None:
         return f"unix:{Path(admin.removeprefix('unix:')).absolute()}" if "/" in admin else admin
-    found = sorted(runtime_directory().glob("admin-*.sock"))
+    found = living_sockets(runtime_directory(), "admin-*.sock")
     if len(found) != 1:
         which = f"several gateways of this user run: {', '.join(map(str, found))}"
         raise SettingsError(f"{which if found else 'no gateway of this user runs'}; name one with --admin")

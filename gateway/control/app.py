@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from socket import socket
-from tempfile import TemporaryDirectory
 
 import grpc.aio
 from grpc_health.v1 import health_pb2
@@ -29,8 +28,9 @@ from gateway.control.options import parse_settings
 from gateway.control.prober import Prober
 from gateway.control.publisher import Publisher
 from gateway.control.reflection import reflection_handlers
-from gateway.control.services import admin_target, running_server
+from gateway.control.services import running_server
 from gateway.control.signals import Signals
+from gateway.control.sockets import admin_target, control_path
 from gateway.control.supervisor import EXIT_MARGIN_S, Supervisor, WorkerFailed
 from gateway.control.worker_process import COMMAND
 from gateway.control.workers import Workers
@@ -83,7 +83,7 @@ class Control:
     def __init__(self, settings: Settings, worker_command: Sequence[str]) -> None:
         self._settings = settings
         self._gateway_id = uuid.uuid4().hex
-        self._control_address = ""
+        self._control_address = str(control_path(self._gateway_id, time.time()))
         self._listener = Listener(bind(settings.listen), self._on_accepted)
         self._available = asyncio.Event()
         self._health = Health()
@@ -124,8 +124,6 @@ class Control:
             handlers = (admin.handler(), *reflection_handlers([admin_pb2.DESCRIPTOR]))
             await stack.enter_async_context(running_server(target, handlers))
             _log.info(logs.line("admin_listening", address=target.removeprefix("unix:")))
-            directory = stack.enter_context(TemporaryDirectory(prefix="inference-gateway-"))
-            self._control_address = f"{directory}/control.sock"
             handlers = (
                 self._health.handler(),
                 models_handler(lambda: self._owner.replicas),
