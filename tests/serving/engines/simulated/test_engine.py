@@ -162,6 +162,16 @@ async def test_the_beginning_of_a_prompt_is_found_in_the_cache() -> None:
     assert [{delta.cached_tokens for delta in received} for received in rest] == [{0}, {0}]
 
 
+async def test_the_answer_of_a_continued_stream_is_found_in_the_next_prompt() -> None:
+    async with running() as engine:
+        longer = replace(WANTED, sampling=replace(TWENTY, max_tokens=100))
+        whole = ids(await deltas(engine, replace(longer, cache_salt="elsewhere")))
+        await deltas(engine, replace(longer, sent={0: whole[:30]}))
+        conversation = (*PROMPT, *whole)
+        received = await deltas(engine, replace(WANTED, prompt_token_ids=(*conversation, 1, 2, 3)))
+    assert received[0].cached_tokens == (len(conversation) - 1) // 16 * 16
+
+
 async def test_cached_tokens_of_a_continued_stream_are_of_the_prompt_only() -> None:
     async with running() as engine:
         whole = ids(await deltas(engine, replace(WANTED, sampling=replace(TWENTY, max_tokens=200))))
