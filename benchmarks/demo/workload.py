@@ -81,7 +81,7 @@ class _Agent:
         await self._ask(self._rng.choice(_TASKS), clock)
         for _ in range(1, self._plan.turns):
             self._now(Activity.THINKING)
-            await asyncio.sleep(self._rng.expovariate(1 / self._plan.think_s))
+            await asyncio.sleep(self._plan.think_s * self._rng.uniform(0.5, 1.5))
             await self._ask(self._rng.choice(_RESULTS), clock)
         self._now(Activity.DONE)
 
