@@ -7,14 +7,13 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from importlib.metadata import version
 
 import pynvml
-from msgspec import Struct
 
-from serving import config
 from serving.call import Calls
 from serving.config import NO_LISTENER, Settings, SettingsError
 from serving.engine import Engine, EngineDead, EngineLoad, Generation, Sampling
@@ -50,7 +49,8 @@ class Replica:
         self.load = Load(self._measure, rng.randrange(1, BOOT_IDS), clock)
         self._settings = settings
         self._clock = clock
-        self._metrics = Metrics({"engine": settings.engine, "model": settings.model}, lambda: self.load.state(""))
+        build = {"version": version("inference-gateway"), "engine": settings.engine, "model": settings.model}
+        self._metrics = Metrics(build, lambda: self.load.state(""))
         calls = Calls(self.lifecycle, self.load, self._metrics, settings.retry_after_s, clock)
         self._tokenizing = ThreadPoolExecutor(1, "tokenizing")
         self._service = InferenceService(calls, self._tokenizing)
@@ -125,41 +125,44 @@ class Replica:
         return EngineLoad(0, 0, 0.0, 0) if engine is None else engine.load()
 
 
-async def run(settings: Settings, engine_settings: Struct) -> int:
-    """Return the exit status, after a signal or when the engine is gone. Raises SettingsError."""
+CreateEngine = Callable[[], Awaitable[Engine]]
+"""Raises ValueError and RuntimeError as `config.EngineEntry.create` says."""
+
+
+async def run(settings: Settings, create: CreateEngine, what: str) -> int:
+    """Return the exit status, after a signal or when the engine is gone; `what` describes the engine. Raises
+    SettingsError."""
     status = 0
     replica = Replica(settings, time.monotonic, random.Random())
     with Signals.of(asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)) as signals:
         async with replica.listening():
             try:
                 async with signals.interruption():
-                    await replica.open(await _create(settings, engine_settings))
-                    _announce(settings, engine_settings, replica)
+                    await replica.open(await _created(create))
+                    _announce(settings, replica, what)
                     await replica.watch()
             except EngineDead as error:
-                _log.error("%s", error)
+                _log.error("event=engine_gone reason=%s", error)
                 status = 1
             async with signals.interruption():
                 await replica.drain()
         return status or signals.status
 
 
-async def _create(settings: Settings, engine_settings: Struct) -> Engine:
+async def _created(create: CreateEngine) -> Engine:
     try:
-        return await config.load(config.ENGINES[settings.engine].create)(engine_settings)
+        return await create()
     except ValueError as error:
-        _log.debug("the engine refuses its settings", exc_info=True)
-        raise SettingsError(f"{settings.engine}: {error}") from None
+        raise SettingsError(f"engine: {error}") from error
     except RuntimeError as error:
-        raise EngineDead(f"{settings.engine} does not start: {error}") from error
+        raise EngineDead(f"it does not start: {error}") from error
 
 
-def _announce(settings: Settings, engine_settings: Struct, replica: Replica) -> None:
+def _announce(settings: Settings, replica: Replica, what: str) -> None:
     """Print the one line that programs read."""
     if replica.metrics_port:
         _log.info("event=metrics_listening address=%s", _address(settings.metrics_listen, replica.metrics_port))
     address = _address(settings.listen, replica.port)
-    what = config.description(settings.engine, engine_settings)
     sys.stdout.write(f"replica {settings.model} listening on {address} ({what})\n")
     sys.stdout.flush()
 

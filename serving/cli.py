@@ -5,6 +5,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn, get_origin
 
 import msgspec
@@ -26,8 +27,10 @@ def replica(arguments: Sequence[str]) -> int:
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
         from serving import app  # noqa: PLC0415 - grpcio takes a third of a second, which --help need not wait for
 
+        create = partial(config.engine_factory(settings.engine), engine_settings)
+        what = config.description(settings.engine, engine_settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(app.run(settings, engine_settings))
+            return runner.run(app.run(settings, create, what))
     except SettingsError as error:
         sys.stderr.write(f"inference-gateway replica: {error}\n")
         return 2

@@ -4,13 +4,15 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
+
+from serving.engine import Engine
 
 MIB = 1024 * 1024
 
@@ -113,6 +115,15 @@ def settings_type(engine: str) -> type[Struct]:
     if engine not in ENGINES:
         raise SettingsError(f"engine: {engine!r} is none of {', '.join(ENGINES)}")
     return load(ENGINES[engine].settings)
+
+
+def engine_factory(engine: str) -> Callable[[Struct], Awaitable[Engine]]:
+    """Import an engine. Raises SettingsError where its packages are not installed."""
+    try:
+        return load(ENGINES[engine].create)
+    except ModuleNotFoundError as error:
+        line = f"engine: {engine} needs the package {error.name}; inference-gateway[{engine}] has it"
+        raise SettingsError(line) from None
 
 
 def convert(kind: type[Struct], flags: Mapping[str, object], file: str = "") -> Any:

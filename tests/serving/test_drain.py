@@ -1,16 +1,19 @@
 """How a replica stops, and what of it is seen."""
 
 import asyncio
+import re
 import time
 
 import grpc
 import pytest
 from grpc import aio
 
+from serving.app import run
+from serving.config import SettingsError
 from serving.engine import EngineDead
 from serving.lifecycle import Phase
 from tests.serving.fakes import FakeEngine
-from tests.serving.running import ended, request, running
+from tests.serving.running import SETTINGS, ended, request, running
 from tests.serving.test_watching import watch_health, watch_load
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +85,34 @@ async def test_a_dead_engine_is_not_waited_for() -> None:
         with pytest.raises(EngineDead):
             await served.replica.watch()
         await asyncio.wait_for(served.replica.drain(), 5)
+
+
+async def test_a_replica_whose_engine_is_gone_exits_with_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    engine = FakeEngine()
+    engine.load_failure = EngineDead("gone")
+
+    async def create() -> FakeEngine:
+        return engine
+
+    assert await asyncio.wait_for(run(SETTINGS, create, "fake, of a test"), 5) == 1
+    assert re.fullmatch(
+        r"replica fake listening on 127\.0\.0\.1:[1-9]\d* \(fake, of a test\)\n", capsys.readouterr().out
+    )
+    assert engine.is_closed
+
+
+@pytest.mark.parametrize(("failure", "status"), [(ValueError("x: no"), None), (RuntimeError("no kernel"), 1)])
+async def test_a_replica_whose_engine_cannot_be_made_exits_with_an_error(
+    failure: Exception, status: int | None
+) -> None:
+    async def create() -> FakeEngine:
+        raise failure
+
+    if status is None:
+        with pytest.raises(SettingsError, match=r"^engine: x: no$"):
+            await run(SETTINGS, create, "")
+    else:
+        assert await run(SETTINGS, create, "") == status
 
 
 async def test_an_engine_that_fails_its_warm_up_never_serves() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from importlib.metadata import version
 
 import aiohttp
 import pytest
@@ -46,7 +47,7 @@ async def test_metrics_say_what_was_done() -> None:
         assert found["inference_running_requests", ""] == 2
         assert found["inference_uncached_waiting_tokens", ""] == 700
         assert found["kv_cache_utilization", ""] == 0.5
-        assert found["inference_build_info", "simulated,fake"] == 1
+        assert found["inference_build_info", f"simulated,fake,{version('inference-gateway')}"] == 1
         assert found["process_open_fds", ""] > 0
 
 

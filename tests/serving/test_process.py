@@ -165,7 +165,7 @@ async def test_cancelled_streams_leave_nothing_behind(processes: Processes) -> N
     [
         (["--speedup", "fast"], "speedup: expected float, got str"),
         (["--speedup", "-1"], "speedup: expected float > 0.0"),
-        (["--profile", "none"], "simulated: profile: 'none' is none of llama-3.1-8b-h100, llama-3.1-8b-a100"),
+        (["--profile", "none"], "engine: profile: 'none' is none of llama-3.1-8b-h100, llama-3.1-8b-a100"),
         (["--grace"], "unrecognized arguments: --grace"),
         (["--engine", "none"], "engine: 'none' is none of simulated, vllm"),
         (["--engine-config", "/nowhere"], "/nowhere: No such file or directory"),
