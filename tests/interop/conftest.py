@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
-from tests.interop.agents.calls import load_types
+from tests.interop.python.calls import load_types
 from tests.interop.speaking import AGENTS, HERE, ROOT, AgentProcess, At, start_agent
 
 MODEL = "simulated"

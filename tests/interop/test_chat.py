@@ -8,8 +8,8 @@ from gateway.rpc.status import Code
 from inference.v1 import inference_pb2 as pb
 from serving.engines.simulated.chat import SimulatedChat
 from serving.engines.simulated.schema import example
-from tests.interop.agents.calls import Call
 from tests.interop.expected import answer_to
+from tests.interop.python.calls import Call
 from tests.interop.speaking import At
 
 pytestmark = pytest.mark.interop

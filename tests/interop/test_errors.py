@@ -11,7 +11,7 @@ from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from gateway.rpc.status import DOMAIN, Code
 from inference.v1 import inference_pb2 as pb
-from tests.interop.agents.calls import Call, Result, find_method
+from tests.interop.python.calls import Call, Result, find_method
 from tests.interop.speaking import AgentProcess, At
 
 pytestmark = pytest.mark.interop

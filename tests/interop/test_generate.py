@@ -6,8 +6,8 @@ from benchmarks.cluster import Cluster
 from gateway.rpc.status import Code
 from inference.v1 import inference_pb2 as pb
 from tests.end_to_end.observe import loads, samples, total, until
-from tests.interop.agents.calls import Call, Result
 from tests.interop.expected import answer_to
+from tests.interop.python.calls import Call, Result
 from tests.interop.speaking import At
 
 pytestmark = pytest.mark.interop
@@ -27,7 +27,7 @@ def request(prompt: str | list[int] = PROMPT, max_tokens: int = 200, n: int = 1)
 
 def assert_whole(result: Result, prompt: str | list[int], max_tokens: int, n: int = 1) -> None:
     """Every token of every choice, once and in order, and nothing but OK at the end."""
-    assert (Code(result.code), result.message) == (Code.OK, "")
+    assert Code(result.code) is Code.OK, result.message
     assert [response.sequence for response in result.responses] == list(range(len(result.responses)))
     for index in range(n):
         of_choice = [response for response in result.responses if response.index == index]

@@ -5,7 +5,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from gateway.rpc.status import Code
-from tests.interop.agents.calls import Call
+from tests.interop.python.calls import Call
 from tests.interop.speaking import At
 
 pytestmark = pytest.mark.interop

@@ -7,8 +7,8 @@ import pytest
 from gateway.rpc.status import Code
 from inference.v1 import inference_pb2 as pb
 from serving.engines.simulated.embedding import embed
-from tests.interop.agents.calls import Call
 from tests.interop.expected import TOKENIZER
+from tests.interop.python.calls import Call
 from tests.interop.speaking import At
 
 pytestmark = pytest.mark.interop

@@ -1,4 +1,4 @@
-// An agent on @grpc/grpc-js. agents/calls.py says what comes on stdin and what goes to stdout.
+// An agent on @grpc/grpc-js. python/calls.py says what comes on stdin and what goes to stdout.
 "use strict";
 
 const fs = require("node:fs");

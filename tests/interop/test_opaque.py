@@ -1,0 +1,207 @@
+"""gRPC's own interoperability cases, by their names there, over every pair of agent and replica; the service is opaque
+to the gateway.
+
+https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.cluster import Cluster, Plan
+from benchmarks.processes import Processes
+from gateway.rpc.status import Code
+from tests.end_to_end.observe import samples, total, until
+from tests.interop.python.calls import Call, Result, find_method
+from tests.interop.speaking import REPLICAS, AgentProcess, At
+
+pytestmark = pytest.mark.interop
+
+SERVICE = "grpc.testing.TestService"
+REQUEST_SIZES = (27182, 8, 1828, 45904)
+RESPONSE_SIZES = (31415, 9, 2653, 58979)
+SPECIAL_MESSAGE = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
+ECHOED: list[tuple[str, str | bytes]] = [
+    ("x-grpc-test-echo-initial", "test_initial_metadata_value"),
+    ("x-grpc-test-echo-trailing-bin", b"\xab\xab\xab"),
+]
+
+
+@pytest.fixture(scope="session")
+def opaque_clusters(descriptor_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Cluster]]:
+    """For each stack a gateway in front of one replica of the test service."""
+    with ExitStack() as stack:
+        clusters: dict[str, Cluster] = {}
+        for name, command in REPLICAS.items():
+            folder = tmp_path_factory.mktemp("opaque")
+            processes = stack.enter_context(Processes(folder))
+            replica = processes.start("replica", [*command, str(descriptor_set)])
+            settings = {
+                "replicas": [{"id": "replica", "address": replica.wait_for_line()[1]}],
+                "opaque_services": [SERVICE],
+                "probe": {"health_service": ""},
+                "parking_s": 10,
+            }
+            clusters[name] = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)
+            clusters[name].start()
+        yield clusters
+
+
+@pytest.fixture(params=REPLICAS)
+def opaque_cluster(request: pytest.FixtureRequest, opaque_clusters: Mapping[str, Cluster]) -> Cluster:
+    return opaque_clusters[request.param]
+
+
+@pytest.fixture
+def opaque(agent: AgentProcess, opaque_cluster: Cluster) -> At:
+    return At(agent, opaque_cluster.address)
+
+
+def call(method: str, *requests: dict[str, Any], **options: Any) -> Call:
+    """Return a call whose requests have these fields."""
+    kind: Any = find_method(f"{SERVICE}/{method}").request
+    return Call(f"{SERVICE}/{method}", [kind(**fields) for fields in requests], **options)
+
+
+def payload(size: int) -> dict[str, bytes]:
+    return {"body": bytes(size)}
+
+
+def wanted(*sizes: int, interval_us: int = 0) -> list[dict[str, int]]:
+    return [{"size": size, "interval_us": interval_us} for size in sizes]
+
+
+def ping_pongs() -> list[dict[str, Any]]:
+    pairs = zip(REQUEST_SIZES, RESPONSE_SIZES, strict=True)
+    return [{"payload": payload(asked), "response_parameters": wanted(answered)} for asked, answered in pairs]
+
+
+def large_unary(**options: Any) -> Call:
+    return call("UnaryCall", {"payload": payload(271_828), "response_size": 314_159}, **options)
+
+
+def assert_ok(result: Result) -> None:
+    assert Code(result.code) is Code.OK, result.message
+
+
+def sizes(result: Result) -> list[int]:
+    return [len(response.payload.body) for response in result.responses]
+
+
+async def assert_idle(cluster: Cluster) -> None:
+    await until(lambda: total(samples(cluster), "inference_gateway_requests_in_flight") == 0)
+    assert total(samples(cluster), "inference_gateway_lease_audit") == 0
+
+
+def test_empty_unary(opaque: At) -> None:
+    result = opaque.call(call("EmptyCall", {}))
+    assert_ok(result)
+    assert len(result.responses) == 1
+
+
+def test_large_unary(opaque: At) -> None:
+    result = opaque.call(large_unary())
+    assert_ok(result)
+    assert sizes(result) == [314_159]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "deflate"])
+def test_client_compressed_unary(opaque: At, compression: str) -> None:
+    result = opaque.call(large_unary(compression=compression))
+    assert_ok(result)
+    assert sizes(result) == [314_159]
+
+
+def test_client_streaming(opaque: At) -> None:
+    result = opaque.call(call("StreamingInputCall", *({"payload": payload(size)} for size in REQUEST_SIZES)))
+    assert_ok(result)
+    assert [response.aggregated_payload_size for response in result.responses] == [74_922]
+
+
+def test_server_streaming(opaque: At) -> None:
+    result = opaque.call(call("StreamingOutputCall", {"response_parameters": wanted(*RESPONSE_SIZES)}))
+    assert_ok(result)
+    assert sizes(result) == list(RESPONSE_SIZES)
+
+
+def test_ping_pong(opaque: At) -> None:
+    result = opaque.call(call("FullDuplexCall", *ping_pongs()))
+    assert_ok(result)
+    assert sizes(result) == list(RESPONSE_SIZES)
+
+
+def test_empty_stream(opaque: At) -> None:
+    result = opaque.call(call("FullDuplexCall"))
+    assert_ok(result)
+    assert not result.responses
+
+
+async def test_cancel_after_begin(opaque: At, opaque_cluster: Cluster) -> None:
+    result = opaque.call(call("StreamingInputCall", cancel_after=0))
+    assert Code(result.code) is Code.CANCELLED
+    await assert_idle(opaque_cluster)
+
+
+async def test_cancel_after_first_response(opaque: At, opaque_cluster: Cluster) -> None:
+    result = opaque.call(call("FullDuplexCall", *ping_pongs(), cancel_after=1))
+    assert Code(result.code) is Code.CANCELLED
+    assert sizes(result) == [31_415]
+    await assert_idle(opaque_cluster)
+
+
+async def test_timeout_on_sleeping_server(opaque: At, opaque_cluster: Cluster) -> None:
+    slow = {"payload": payload(27_182), "response_parameters": wanted(31_415, interval_us=2_000_000)}
+    for timeout_s in (0.001, 0.1):
+        result = opaque.call(call("FullDuplexCall", slow, timeout_s=timeout_s))
+        assert Code(result.code) is Code.DEADLINE_EXCEEDED
+        assert not result.responses
+    await assert_idle(opaque_cluster)
+
+
+@pytest.mark.parametrize("method", ["UnaryCall", "FullDuplexCall"])
+def test_custom_metadata(opaque: At, method: str) -> None:
+    request = {"payload": payload(271_828)}
+    request |= {"response_size": 314_159} if method == "UnaryCall" else {"response_parameters": wanted(314_159)}
+    result = opaque.call(call(method, request, metadata=ECHOED))
+    assert_ok(result)
+    assert ECHOED[0] in result.metadata
+    assert ECHOED[1] in result.trailers
+    assert sizes(result) == [314_159]
+
+
+@pytest.mark.parametrize("method", ["UnaryCall", "FullDuplexCall"])
+@pytest.mark.parametrize("message", ["test status message", SPECIAL_MESSAGE])
+def test_status_code_and_message(opaque: At, method: str, message: str) -> None:
+    result = opaque.call(call(method, {"response_status": {"code": 2, "message": message}}))
+    assert (Code(result.code), result.message) == (Code.UNKNOWN, message)
+    assert not result.responses
+
+
+def test_unimplemented_method(opaque: At) -> None:
+    assert Code(opaque.call(call("UnimplementedCall", {})).code) is Code.UNIMPLEMENTED
+
+
+def test_unimplemented_service(opaque: At) -> None:
+    method = "grpc.testing.UnimplementedService/UnimplementedCall"
+    request: Any = find_method(method).request
+    assert Code(opaque.call(Call(method, [request()])).code) is Code.UNIMPLEMENTED
+
+
+async def test_rpc_soak(opaque: At, opaque_cluster: Cluster) -> None:
+    """Many at once, of every kind, some cancelled; and again."""
+    mixed = [
+        large_unary(),
+        call("FullDuplexCall", *ping_pongs()),
+        call("FullDuplexCall", *ping_pongs(), cancel_after=2),
+        call("StreamingInputCall", *({"payload": payload(size)} for size in REQUEST_SIZES)),
+        call("StreamingOutputCall", {"response_parameters": wanted(*[100] * 100)}),
+    ]
+    for _ in range(3):
+        results = opaque.call_all(mixed * 6)
+        codes = [Code(result.code) for result in results]
+        assert codes == [Code.OK, Code.OK, Code.CANCELLED, Code.OK, Code.OK] * 6
+        assert all(sizes(result) == [100] * 100 for result in results[4::5])
+    await assert_idle(opaque_cluster)
