@@ -29,6 +29,8 @@ Tensor = tuple[list[int], "array[float]"]
 """Shape and values."""
 
 SPECIAL_TOKENS = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>")
+MARKS = ("<think>", "</think>", "<tool_call>", "</tool_call>")
+"""Tokens of their own that are part of the text, as in many models that think and call tools."""
 WORDS = """
  the of and a to in is it you that he was for on are with as his they be at one have this from or had by hot but
  some what there we can out other were all your when up use word how said each she which do their time if will way
@@ -60,11 +62,11 @@ def main() -> None:
 def make(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     vocabulary, merges = byte_level_bpe(WORDS.split())
-    special = {token: len(vocabulary) + i for i, token in enumerate(SPECIAL_TOKENS)}
-    size = len(vocabulary) + len(special)
+    added = {token: len(vocabulary) + i for i, token in enumerate(SPECIAL_TOKENS + MARKS)}
+    size = len(vocabulary) + len(added)
     for name, content in {
-        "config.json": model_config(size, special["<|end|>"]),
-        "tokenizer.json": tokenizer(vocabulary, merges, special),
+        "config.json": model_config(size, added["<|end|>"]),
+        "tokenizer.json": tokenizer(vocabulary, merges, added),
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "eos_token": "<|end|>",
@@ -74,7 +76,7 @@ def make(directory: Path) -> None:
         },
     }.items():
         (directory / name).write_text(json.dumps(content, ensure_ascii=False, indent=1))
-    write_safetensors(directory / "model.safetensors", dict(weights(size, frozenset(special.values()))))
+    write_safetensors(directory / "model.safetensors", dict(weights(size, frozenset(added.values()))))
 
 
 def byte_level_bpe(words: Sequence[str]) -> tuple[dict[str, int], list[list[str]]]:
@@ -99,13 +101,16 @@ def byte_letters() -> dict[int, str]:
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
-def tokenizer(vocabulary: dict[str, int], merges: list[list[str]], special: dict[str, int]) -> dict[str, object]:
+def tokenizer(vocabulary: dict[str, int], merges: list[list[str]], added: dict[str, int]) -> dict[str, object]:
     """Return tokenizer.json (huggingface/tokenizers)."""
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "version": "1.0",
-        "added_tokens": [{"id": token_id, "content": token, **flags} for token, token_id in special.items()],
+        "added_tokens": [
+            {"id": token_id, "content": token, "special": token in SPECIAL_TOKENS, **flags}
+            for token, token_id in added.items()
+        ],
         "normalizer": None,
         "pre_tokenizer": byte_level,
         "post_processor": None,
@@ -136,8 +141,8 @@ def model_config(vocabulary_size: int, eos_token_id: int) -> dict[str, object]:
     }
 
 
-def weights(vocabulary_size: int, special: frozenset[int]) -> Iterator[tuple[str, Tensor]]:
-    """Yield each tensor with its name. Special tokens get the logit 0: they are hardly ever chosen."""
+def weights(vocabulary_size: int, added: frozenset[int]) -> Iterator[tuple[str, Tensor]]:
+    """Yield each tensor with its name. Added tokens get the logit 0: they are hardly ever chosen."""
     rng = random.Random(SEED)
 
     def matrix(rows: int, columns: int, deviation: float, zero: frozenset[int] = frozenset()) -> Tensor:
@@ -162,7 +167,7 @@ def weights(vocabulary_size: int, special: frozenset[int]) -> Iterator[tuple[str
         yield layer + "mlp.up_proj.weight", projection(FEED_FORWARD, HIDDEN)
         yield layer + "mlp.down_proj.weight", projection(HIDDEN, FEED_FORWARD)
     yield "model.norm.weight", ones()
-    yield "lm_head.weight", matrix(vocabulary_size, HIDDEN, LOGIT_DEVIATION / math.sqrt(HIDDEN), special)
+    yield "lm_head.weight", matrix(vocabulary_size, HIDDEN, LOGIT_DEVIATION / math.sqrt(HIDDEN), added)
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor]) -> None:

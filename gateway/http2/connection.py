@@ -140,32 +140,37 @@ class Connection(Inbound):
     def _receive_frames(self, data: bytes, position: int) -> int:
         """Return where the first incomplete frame begins. DATA of a plain stream, which is every token, goes from here
         to its receiver; all else is for `_receive_frame`."""
-        last = len(data) - frames.HEADER_BYTES
+        length = len(data)
         streams = self.streams
-        while position <= last and self.fault is None:
+        room = self._receive_window
+        in_block = self._block is not None
+        while length - position >= 9:
             head, flags, stream_id = _unpack_head(data, position)
             if head > _MAX_HEAD:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame is too large")
             size = head >> 8
-            end = position + size + 9
-            if end > last + 9:
+            end = position + 9 + size
+            if end > length:
                 break
-            if not (head & 0xFF or flags) and size and self._block is None:
+            if size and not (flags or head & 0xFF or in_block):
                 stream = streams.get(stream_id)
-                if stream is not None and stream.is_plain:
-                    window = stream.receive_window = stream.receive_window - size
-                    self._receive_window -= size
-                    if window >= 0 and self._receive_window >= 0:
-                        stream.receiver.on_data(data, position, end)
-                        position = end
-                        continue
-                    self._receive_window += size
-                    stream.receive_window += size
+                if stream is not None and stream.is_plain and size <= stream.receive_window and size <= room:
+                    stream.receive_window -= size
+                    room -= size
+                    stream.receiver.on_data(data, position, end)
+                    position = end
+                    continue
+            self._receive_window = room
             try:
                 self._receive_frame(head & 0xFF, flags, stream_id & frames.MAX_STREAM_ID, data[position + 9 : end])
             except StreamFault as fault:
                 self._fail_stream(fault)
             position = end
+            if self.fault is not None:
+                break
+            room = self._receive_window
+            in_block = self._block is not None
+        self._receive_window = room
         return position
 
     def _receive_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:

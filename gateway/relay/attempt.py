@@ -9,7 +9,7 @@ from gateway.http2.headers import Field, Fields
 from gateway.http2.streams import State, Stream
 from gateway.relay.replica_connection import ReplicaConnection
 from gateway.rpc import orca
-from gateway.rpc.framing import MalformedFraming, WholeMessages
+from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, WholeMessages, unpack_prefix
 from gateway.rpc.status import Status, code_of_http_status
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ _STRIPPED = frozenset((orca.TRAILER,))
 """A replica's load is the gateway's to know: it would steer the agent's own balancer."""
 
 
+_NO_PREFIX = (0, 0)
+_CREDIT_STEP_BYTES = 16 * 1024
+"""Credit is counted in steps of this: far below half a window, at which the replica is told."""
 _SENDING = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
 
 
@@ -26,11 +29,16 @@ class Attempt:
     """The replica's stream of an exchange, from the lease to the stream's end (http2.streams.StreamReceiver)."""
 
     __slots__ = (
+        "_agent_stream",
+        "_clock",
         "_credited_ahead",
         "_exchange",
+        "_forward",
+        "_forwarded_bytes",
         "_headers",
         "_last_at",
         "_messages",
+        "_observe_gap",
         "connection",
         "is_over",
         "lease",
@@ -48,6 +56,12 @@ class Attempt:
         self._last_at: float | None = None
         self._credited_ahead = 0
         """Bytes held here that the replica was already credited."""
+        self._forwarded_bytes = 0
+        """Taken by the agent's side, and not yet credited."""
+        self._clock = exchange.relay.clock
+        self._observe_gap = exchange.relay.metrics.inter_token.observe
+        self._forward = exchange.agent.http2.forward
+        self._agent_stream = exchange.stream
         hold_bytes = exchange.relay.limits.held_tail_bytes
         self._messages = WholeMessages(hold_bytes) if exchange.method.can_continue else None
 
@@ -85,29 +99,26 @@ class Attempt:
                 self._headers = fields
 
     def on_data(self, data: bytes, start: int, end: int) -> None:
-        exchange = self._exchange
-        now_s = exchange.relay.clock()
+        # Every token passes here: what it needs of others stands in attributes of this object.
+        now_s = self._clock()
         last_at = self._last_at
         self._last_at = now_s
         if last_at is None:
             self._on_first_data(now_s)
         else:
-            exchange.relay.metrics.inter_token.observe(now_s - last_at)
-        messages = self._messages
+            self._observe_gap(now_s - last_at)
         size = end - start - 9
+        messages = self._messages
         if messages is not None:
-            is_whole = (
-                messages.is_at_boundary
-                and size >= 5
-                and int.from_bytes(data[start + 10 : start + 14], "big") == size - 5
-                and data[start + 9] <= 1
-            )
-            if not is_whole:
+            flag, length = unpack_prefix(data, start + 9) if size >= PREFIX_BYTES else _NO_PREFIX
+            if length + PREFIX_BYTES != size or flag > 1 or not messages.is_at_boundary:
                 self._on_pieces(messages, data[start + 9 : end])
                 return
             messages.messages += 1
-        if exchange.agent.http2.forward(exchange.stream, data, start, end):
-            self.credit(size)
+        if self._forward(self._agent_stream, data, start, end):
+            self._forwarded_bytes += size
+            if self._forwarded_bytes >= _CREDIT_STEP_BYTES:
+                self.credit(0)
 
     def on_last_data(self, payload: bytes) -> None:
         self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream without a status"))
@@ -135,7 +146,9 @@ class Attempt:
             self.connection.http2.send_data(self.stream, payload, is_end=is_end)
 
     def credit(self, size: int) -> None:
-        """The agent's side has taken `size` bytes: let the replica send as many."""
+        """The agent's side has taken `size` bytes more: let the replica send as many."""
+        size += self._forwarded_bytes
+        self._forwarded_bytes = 0
         if self._credited_ahead:
             ahead = min(size, self._credited_ahead)
             self._credited_ahead -= ahead

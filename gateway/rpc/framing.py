@@ -4,10 +4,13 @@ A DATA frame is not a message: it may hold several, or end inside one.
 """
 
 import zlib
+from struct import Struct
 
 from gateway.errors import Failure, Reason
 
 PREFIX_BYTES = 5
+unpack_prefix = Struct(">BI").unpack_from
+"""The flag and the length of the message that begins at an offset."""
 _WBITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 """gRPC's `deflate` is zlib's format (RFC 1950), not the raw one."""
 _NO_ENCODING = frozenset((b"", b"identity"))

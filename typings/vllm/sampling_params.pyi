@@ -56,6 +56,7 @@ class SamplingParams:
         logit_bias: dict[int, float] | None = None,
         structured_outputs: StructuredOutputsParams | None = None,
         skip_special_tokens: bool = True,
+        include_stop_str_in_output: bool = False,
         detokenize: bool = True,
         output_kind: RequestOutputKind = ...,
         skip_clone: bool = False,

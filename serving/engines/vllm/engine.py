@@ -14,6 +14,7 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
 from serving.engine import (
+    ChatFormat,
     EngineDead,
     EngineLoad,
     EngineModel,
@@ -21,6 +22,7 @@ from serving.engine import (
     Generation,
     Sampling,
     TokenDelta,
+    Tokenizer,
     UnsupportedField,
 )
 from serving.engines.vllm import sampling
@@ -37,7 +39,7 @@ SHUTDOWN_S = 8.0
 
 async def create(settings: VllmSettings) -> "VllmEngine":
     """Return an engine on the running loop. Raises ValueError for settings that cannot be, in a line that says which,
-    and RuntimeError where vLLM does not start."""
+    and EngineDead where vLLM does not start."""
     loads = SchedulerLoads()
     folders = lora_folders(settings)
     llm = await launch(engine_arguments(settings), loads)
@@ -51,6 +53,10 @@ async def create(settings: VllmSettings) -> "VllmEngine":
 
 class VllmEngine:
     """The Engine that `create` returns."""
+
+    model: EngineModel
+    tokenizer: Tokenizer
+    chat: ChatFormat
 
     def __init__(
         self, llm: AsyncLLM, loads: SchedulerLoads, settings: VllmSettings, tasks: frozenset[str], loras: dict[str, str]
@@ -157,7 +163,7 @@ class VllmEngine:
             self._llm.renderer.validate_token_ids(request.token_ids, parameter="prompt")
         except VLLMClientError as prompt_error:
             error = prompt_error
-        return sampling.refused(error, asked)
+        return sampling.refused(error, asked, "prompt")
 
 
 def _eos_token_ids(llm: AsyncLLM) -> frozenset[int]:

@@ -14,6 +14,7 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.usage.usage_lib import UsageContext
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from serving.engine import EngineDead
 from serving.engines.vllm.load import SchedulerLoads
 
 
@@ -26,12 +27,14 @@ class Llm(AsyncLLM):
 
 
 async def launch(arguments: Mapping[str, Any], loads: SchedulerLoads) -> AsyncLLM:
-    """Return vLLM with its processes. Raises ValueError for arguments that it does not take, and RuntimeError where it
+    """Return vLLM with its processes. Raises ValueError for arguments that it does not take, and EngineDead where it
     does not start."""
     check_names(arguments)
     try:
         # Seconds for a tiny model, minutes for a large one: not on the event loop.
         return await asyncio.to_thread(_launch, arguments, loads)
+    except RuntimeError as error:
+        raise EngineDead(f"vLLM did not start, and wrote above why: {error}") from error
     except asyncio.CancelledError:
         # The thread cannot be cancelled. Without its process it gives up at once.
         for process in active_children():

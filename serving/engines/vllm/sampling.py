@@ -64,7 +64,7 @@ def sampling_params(sampling: Sampling, index: int, sent_tokens: int) -> Samplin
             skip_clone=True,
         )
     except VLLMValidationError as error:
-        raise refused(error, sampling) from None
+        raise refused(error, sampling, "sampling") from None
 
 
 def continues_exactly(sampling: Sampling) -> bool:
@@ -78,15 +78,15 @@ def continues_exactly(sampling: Sampling) -> bool:
     return not (is_seeded or sampling.presence_penalty or sampling.frequency_penalty)
 
 
-def refused(error: Exception, sampling: Sampling) -> UnsupportedField:
-    """Return vLLM's refusal of a request, naming the field to blame."""
+def refused(error: Exception, sampling: Sampling, field_name: str) -> UnsupportedField:
+    """Return vLLM's refusal of a request, naming the field to blame: `field_name` where vLLM does not say."""
     parameter: str | None = getattr(error, "parameter", None)
     message = " ".join(str(error.args[0] if error.args else error).split())
     if parameter is not None and hasattr(sampling, parameter):
         return UnsupportedField(f"sampling.{parameter}", message)
     if parameter is None and sampling.structured_output is not None:
         return UnsupportedField(FORMS[sampling.structured_output[0]].field_name, message)
-    return UnsupportedField(parameter or "prompt", message)
+    return UnsupportedField(parameter or field_name, message)
 
 
 def _structured_outputs(sampling: Sampling) -> StructuredOutputsParams | None:

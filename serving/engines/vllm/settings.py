@@ -1,6 +1,6 @@
 """What can be set of the vLLM engine. Imports no vLLM: flags and files are read before an engine is chosen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,10 +18,8 @@ class VllmSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     demands can be made."""
     loras: tuple[str, ...] = ()
     """LoRA adapters of the model, each as NAME=FOLDER."""
-    engine_arg: tuple[str, ...] = ()
-    """A field of vLLM's AsyncEngineArgs, as NAME=VALUE with the value in YAML, for example max_model_len=8192."""
-    engine_args: dict[str, Any] = {}
-    """The same as a mapping, for files."""
+    engine_args: dict[str, Any] | str = ""
+    """Fields of vLLM's AsyncEngineArgs, a mapping in YAML, for example {dtype: float32, max_model_len: 8192}."""
 
 
 DEFAULTS: Mapping[str, Any] = {
@@ -42,9 +40,7 @@ _SET_ELSEWHERE: Mapping[str, str] = {
 
 def engine_arguments(settings: VllmSettings) -> dict[str, Any]:
     """Return the fields of AsyncEngineArgs that are not vLLM's defaults. Raises ValueError."""
-    given = settings.engine_args | {
-        name: _yaml(name, value) for name, value in _pairs("engine_arg", settings.engine_arg)
-    }
+    given = _mapping(settings.engine_args)
     for name in given:
         if name in _SET_ELSEWHERE:
             raise ValueError(f"engine_args: instead of {name} set {_SET_ELSEWHERE[name]}")
@@ -58,19 +54,19 @@ def engine_arguments(settings: VllmSettings) -> dict[str, Any]:
 
 def lora_folders(settings: VllmSettings) -> dict[str, str]:
     """Return the folder of each adapter by its name. Raises ValueError."""
-    return dict(_pairs("loras", settings.loras))
+    folders: dict[str, str] = {}
+    for text in settings.loras:
+        name, _, folder = text.partition("=")
+        if not name or not folder or name in folders:
+            raise ValueError(f"loras: {text!r} is not NAME=FOLDER, or the second of that name")
+        folders[name] = folder
+    return folders
 
 
-def _pairs(setting: str, texts: Iterable[str]) -> Iterable[tuple[str, str]]:
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise ValueError(f"{setting}: {text!r} is not NAME=VALUE")
-        yield name, value
-
-
-def _yaml(name: str, value: str) -> Any:
+def _mapping(engine_args: dict[str, Any] | str) -> dict[str, Any]:
+    if not isinstance(engine_args, str):
+        return engine_args
     try:
-        return msgspec.yaml.decode(value)
+        return msgspec.yaml.decode(engine_args or "{}", type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise ValueError(f"engine_arg: {name} has a value that is no YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"engine_args: not a mapping in YAML: {' '.join(str(error).split())}") from None

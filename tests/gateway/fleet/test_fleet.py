@@ -142,3 +142,11 @@ def test_tells_when_a_request_that_waits_is_worth_another_try() -> None:
     deciding.fleet.set_reachable("a", False)
     deciding.apply(row("a", weight=2.0))
     assert len(told) == 4
+
+
+def test_describes_itself_and_what_it_holds() -> None:
+    deciding = Deciding(row("a"), row("b", ReplicaState.DRAINING, incarnation=4))
+    deciding.fleet.set_reachable("b", False)
+    assert repr(deciding.fleet) == "<Fleet version 1: <Replica a/1 READY>, <Replica b/4 DRAINING, unreachable>>"
+    assert repr(deciding.ledger) == "<Ledger of 0>"
+    assert repr(deciding.admission) == "<Admission: 0 of 1000 parked>"

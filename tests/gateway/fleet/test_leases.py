@@ -29,6 +29,16 @@ def test_a_release_before_the_first_token_gives_everything_back() -> None:
     assert deciding.in_flight("a") == (0, 0, 0)
 
 
+def test_says_how_many_leases_each_replica_has_over_its_incarnations() -> None:
+    deciding = Deciding(row("a"))
+    leases = [grant(deciding), grant(deciding)]
+    deciding.apply(row("a", incarnation=2))
+    leases.append(grant(deciding))
+    assert deciding.ledger.held() == {"a": 3}
+    leases[0].release()
+    assert deciding.ledger.held() == {"a": 2}
+
+
 def test_a_second_release_is_a_defect_and_counts_nothing() -> None:
     deciding = Deciding(row("a"))
     lease, other = grant(deciding), grant(deciding, 7)

@@ -3,11 +3,11 @@ from typing import Any
 class CacheConfig:
     kv_cache_size_tokens: int | None
 
-class HfConfig:
+class _HfConfig:
     model_type: str
 
 class ModelConfig:
-    hf_config: HfConfig
+    hf_config: _HfConfig
     max_model_len: int
     model: str
     def try_get_generation_config(self) -> dict[str, Any]: ...
