@@ -2,8 +2,8 @@
 
     python -m benchmarks.dispatch_cost
 
-Prints for each policy and size of fleet the median of the runs and the lowest, CPU time of this process. As many requests
-are in flight as there are replicas, so that views change as in a busy gateway: two between a pick and the next.
+Prints for each policy and size of fleet the median of the runs and the lowest, CPU time of this process. As many
+requests are in flight as there are replicas, so that views change as in a busy gateway: two from one pick to the next.
 """
 
 import argparse
