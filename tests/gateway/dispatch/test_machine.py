@@ -95,7 +95,7 @@ class Worker(RuleBasedStateMachine):
 
 
 TestWorker = Worker.TestCase
-TestWorker.settings = settings(stateful_step_count=30)
+TestWorker.settings = settings(stateful_step_count=20)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
