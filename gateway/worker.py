@@ -11,12 +11,12 @@ import logging
 import random
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Coroutine
 
 import uvloop
 
+from gateway import logs
 from gateway.channel.channel import open_worker_end
 from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import AskMetrics, Configure, Counts, Down, Drain, FleetChanged, Metrics, Up, WorkerReady
@@ -104,14 +104,14 @@ class Worker:
             async with asyncio.timeout(grace_s):
                 await self._relay.wait_idle()
         except TimeoutError:
-            _log.warning("event=grace_over streams=%d", self._relay.open_streams)
+            _log.warning(logs.line("grace_over", streams=self._relay.open_streams))
         self._relay.close()
 
     async def _adopt(self, accepted: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(lambda: AgentConnection(self._relay), accepted)
         except OSError as error:
-            _log.info("event=agent_gone error=%r", str(error))
+            _log.info(logs.line("agent_gone", error=error))
             accepted.close()
 
     def _is_ready(self, replica_id: str) -> bool:
@@ -144,10 +144,10 @@ async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: a
     inbox: asyncio.Queue[Down | None] = asyncio.Queue()
     hang_up = functools.partial(inbox.put_nowait, None)
     channel = await open_worker_end(channel_end, inbox.put_nowait, lambda error: hang_up())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, hang_up)
     configure = await inbox.get()
     if not isinstance(configure, Configure):
         return
+    logging.getLogger().setLevel(configure.settings.log_level.upper())
     worker = Worker(configure, channel.send, tasks.create_task)
     receiver: DescriptorReceiver | None = None
     draining: asyncio.Task[None] | None = None
@@ -180,9 +180,10 @@ def main() -> None:
     parser.add_argument("--channel-fd", type=int, required=True)
     parser.add_argument("--descriptors-fd", type=int, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="level=%(levelname)s process=worker %(message)s")
-    # A terminal's Ctrl-C reaches the whole process group; control decides what it means for us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.configure("info")
+    # A terminal's Ctrl-C and an init system's SIGTERM reach all processes; control decides what they mean for us.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # What start-up has made lives for ever: collections need not look at it.
     gc.freeze()
     uvloop.run(_run(arguments.channel_fd, arguments.descriptors_fd))

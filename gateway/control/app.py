@@ -13,9 +13,9 @@ from socket import socket
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
+from gateway import logs
 from gateway.channel.messages import Configure, Down, Drain, FleetChanged
 from gateway.config import Settings
-from gateway.control import logs
 from gateway.control.admin import Admin
 from gateway.control.discovery.static import static
 from gateway.control.fleet_owner import FleetOwner

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from gateway import logs
 from gateway.config import ReplicaSettings
-from gateway.control import logs
 from gateway.fleet.health import Event, transition
 from gateway.types import LoadReport, ReplicaRecord, ReplicaState, Snapshot
 

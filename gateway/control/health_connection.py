@@ -12,8 +12,8 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from xds.service.orca.v3.orca_pb2 import OrcaLoadReportRequest
 
+from gateway import logs
 from gateway.config import ProbeSettings
-from gateway.control import logs
 from gateway.control.fleet_owner import FleetOwner, ModelOffer
 from gateway.control.replica_calls import ReplicaCalls
 from gateway.rpc.orca import parse_report

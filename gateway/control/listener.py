@@ -7,8 +7,8 @@ import os
 import socket
 from collections.abc import Callable
 
+from gateway import logs
 from gateway.config import join_address, split_address
-from gateway.control import logs
 from gateway.errors import SettingsError
 
 _log = logging.getLogger(__name__)

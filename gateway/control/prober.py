@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import grpc.aio
 
+from gateway import logs
 from gateway.config import ConnectSettings, ProbeSettings, ReplicaSettings
-from gateway.control import logs
 from gateway.control.backoff import Backoff
 from gateway.control.fleet_owner import FleetOwner
 from gateway.control.health_connection import ConnectionLost, HealthConnection

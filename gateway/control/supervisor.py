@@ -5,9 +5,9 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 
+from gateway import logs
 from gateway.channel.messages import Outcome
 from gateway.config import Settings
-from gateway.control import logs
 from gateway.control.backoff import Backoff
 from gateway.control.worker_process import WorkerProcess, running_worker
 from gateway.control.workers import Workers

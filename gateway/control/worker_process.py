@@ -9,10 +9,10 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 
+from gateway import logs
 from gateway.channel.channel import Channel, open_control_end
 from gateway.channel.descriptors import DescriptorSender, descriptors_pair
 from gateway.channel.messages import AskMetrics, Counts, Down, Metrics, Outcome, Up, WorkerReady
-from gateway.control import logs
 from gateway.metrics import Family
 
 _log = logging.getLogger(__name__)

@@ -75,9 +75,13 @@ class Ledger:
         lease.prefill_tokens = 0
         self._fleet.counted(lease.slot, is_freed=True)
 
-    def held(self) -> Counter[str]:
-        """Return how many leases each replica has here, whatever its incarnation."""
-        return Counter(lease.replica_id for lease in self._leases)
+    def held(self) -> dict[str, tuple[int, int]]:
+        """Return how many leases each replica has here and their prefill tokens, whatever its incarnation."""
+        held: dict[str, tuple[int, int]] = {}
+        for lease in self._leases:
+            requests, prefill_tokens = held.get(lease.replica_id, (0, 0))
+            held[lease.replica_id] = (requests + 1, prefill_tokens + lease.prefill_tokens)
+        return held
 
     def audit(self) -> int:
         """How far the counters are from the sum of the leases: 0, or there is a defect. Differences do not cancel."""

@@ -35,6 +35,9 @@ class RelayMetrics:
             name("replica_connections_open"), "Connections that are up.", "replica"
         )
         self.in_flight = registry.gauge(name("requests_in_flight"), "Leases held.", "replica")
+        self.prefill_tokens = registry.gauge(
+            name("prefill_tokens_in_flight"), "Uncached prompt tokens of leases before their first token.", "replica"
+        )
         self._requests = registry.counter(
             name("requests_total"), "Exchanges ended, by what the agent was told.", "method", "status", "replica"
         )
@@ -52,15 +55,18 @@ class RelayMetrics:
         self.agent_connections.set(len(relay.agents))
         self.request_bytes_held.set(relay.memory.held_bytes)
         self.lease_audit.set(ledger.audit())
-        in_flight = ledger.held()
+        held = ledger.held()
         for replica_id, pool in relay.pools.items():
             self.replica_connections.child(replica_id).set(pool.ready_connections)
-            self.in_flight.child(replica_id).set(in_flight[replica_id])
+            requests, prefill_tokens = held.get(replica_id, (0, 0))
+            self.in_flight.child(replica_id).set(requests)
+            self.prefill_tokens.child(replica_id).set(prefill_tokens)
 
     def forget(self, replica_id: str) -> None:
         """The replica is gone, and its gauges with it."""
         self.replica_connections.remove(replica_id)
         self.in_flight.remove(replica_id)
+        self.prefill_tokens.remove(replica_id)
 
     def failed(self, reason: Reason) -> None:
         self._failures.child(reason.value).add(1)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Protocol
 
+from gateway import logs
 from gateway.config import ConnectSettings
 from gateway.http2.frames import ErrorCode
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
@@ -158,7 +159,7 @@ class Pool:
     def _on_failure(self, message: str) -> None:
         self._failures += 1
         if self._failures == 1:
-            _log.warning("event=connect_failed address=%s error=%r", self.address, message)
+            _log.warning(logs.line("connect_failed", address=self.address, reason=message))
         self._on_usable(False)
         self._fail_waiting(message)
 

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from gateway.control import logs
+from gateway import logs
 
 
 @pytest.mark.parametrize(
