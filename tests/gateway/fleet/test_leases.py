@@ -34,9 +34,9 @@ def test_says_how_many_leases_each_replica_has_over_its_incarnations() -> None:
     leases = [grant(deciding), grant(deciding)]
     deciding.apply(row("a", incarnation=2))
     leases.append(grant(deciding))
-    assert deciding.ledger.held() == {"a": 3}
+    assert deciding.ledger.held() == {"a": (3, 3 * leases[0].prefill_tokens)}
     leases[0].release()
-    assert deciding.ledger.held() == {"a": 2}
+    assert deciding.ledger.held() == {"a": (2, 2 * leases[1].prefill_tokens)}
 
 
 def test_a_second_release_is_a_defect_and_counts_nothing() -> None:
