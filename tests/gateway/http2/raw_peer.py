@@ -86,6 +86,7 @@ def priority(stream_id: int = 1, depends_on: int = 0, size: int = 5) -> bytes:
 
 
 SETTINGS_ACK = frames.frame(frames.SETTINGS, ACK, 0)
+PREFACE_SETTINGS = frames.PREFACE + settings()
 
 
 @dataclass
