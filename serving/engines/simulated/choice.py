@@ -1,8 +1,9 @@
 """What runs in the engine for one caller, and how the caller hears of it."""
 
 import asyncio
+from collections.abc import Sequence
 
-from serving.engine import ContinuationImpossible, EngineDead, Generation, TokenDelta
+from serving.engine import ContinuationImpossible, EngineDead, Generation, TokenDelta, TokenLogprobs
 from serving.engines.simulated.answer import Answer
 from serving.engines.simulated.logprobs import logprobs_of
 from serving.engines.simulated.prefixes import Prefixes
@@ -34,23 +35,25 @@ class Mailbox:
 class Job(Request):
     """A request whose tokens somebody waits for."""
 
-    __slots__ = ("mailbox", "visible_tokens")
+    __slots__ = ("_mailbox", "visible_tokens")
 
-    def __init__(self, prompt_tokens: int, output_tokens: int, prefix: Prefixes, priority: int = 0) -> None:
+    def __init__(
+        self, mailbox: Mailbox, prompt_tokens: int, output_tokens: int, prefix: Prefixes, priority: int = 0
+    ) -> None:
         super().__init__(prompt_tokens, output_tokens, prefix, priority)
-        self.mailbox = Mailbox()
+        self._mailbox = mailbox
         self.visible_tokens = 0
         """Of `made_tokens`, those whose step has ended."""
 
     def show_token(self) -> None:
         self.visible_tokens += 1
-        self.mailbox.notify()
+        self._mailbox.notify()
 
 
 class Choice:
     """One choice of a generation: the job that computes it and what the caller has had of it."""
 
-    def __init__(self, generation: Generation, index: int, answer: Answer, block_tokens: int) -> None:
+    def __init__(self, generation: Generation, index: int, answer: Answer, mailbox: Mailbox, block_tokens: int) -> None:
         """Raises ContinuationImpossible."""
         sent_tokens = len(generation.sent.get(index, ()))
         if sent_tokens >= answer.length:
@@ -66,7 +69,7 @@ class Choice:
             return context[start:stop] + tuple(answer.tokens(max(start, len(context)) + made, stop + made))
 
         prefix = Prefixes((generation.cache_salt, generation.lora_name), block_tokens, read)
-        self.job = Job(len(context), answer.length - sent_tokens, prefix, generation.priority)
+        self.job = Job(mailbox, len(context), answer.length - sent_tokens, prefix, generation.priority)
 
     @property
     def has_ended(self) -> bool:
@@ -82,12 +85,14 @@ class Choice:
         return TokenDelta(
             self._index,
             token_ids,
-            logprobs=[]
-            if self._logprobs is None
-            else [
-                logprobs_of(token_id, position, self._logprobs) for position, token_id in enumerate(token_ids, start)
-            ],
+            logprobs=self._logprobs_of(token_ids, start),
             ended=self._answer.ended if self.has_ended else None,
             stop_token_id=self._answer.stop_token_id if self.has_ended else None,
             cached_tokens=cached_tokens,
         )
+
+    def _logprobs_of(self, token_ids: Sequence[int], start: int) -> Sequence[TokenLogprobs]:
+        count = self._logprobs
+        if count is None:
+            return ()
+        return [logprobs_of(token_id, position, count) for position, token_id in enumerate(token_ids, start)]

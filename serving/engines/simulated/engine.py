@@ -33,10 +33,6 @@ async def create(settings: SimulatedSettings) -> "SimulatedEngine":
 class SimulatedEngine:
     """The Engine that `create` returns."""
 
-    model: EngineModel
-    tokenizer: Tokenizer
-    chat: ChatFormat
-
     def __init__(self, settings: SimulatedSettings) -> None:
         profile = profile_of(settings)
         self.model = EngineModel(
@@ -47,8 +43,8 @@ class SimulatedEngine:
             can_embed=True,
             eos_token_ids=frozenset((int(Special.END),)),
         )
-        self.tokenizer = SimulatedTokenizer()
-        self.chat = SimulatedChat()
+        self.tokenizer: Tokenizer = SimulatedTokenizer()
+        self.chat: ChatFormat = SimulatedChat()
         self._settings = settings
         self._block_tokens = profile.limits.block_tokens
         self._scheduler = Scheduler[Job](profile.limits, profile.step_time)
@@ -60,8 +56,9 @@ class SimulatedEngine:
         return f"<SimulatedEngine {self.model.name} {self._scheduler!r}>"
 
     async def generate(self, generation: Generation) -> AsyncGenerator[TokenDelta, None]:
-        choices = self._choices(generation)
-        with self._running([choice.job for choice in choices]) as mailbox:
+        mailbox = Mailbox()
+        choices = self._choices(generation, mailbox)
+        with self._running([choice.job for choice in choices], mailbox):
             left = choices
             while left:
                 await mailbox.wait()
@@ -85,8 +82,9 @@ class SimulatedEngine:
         if dimensions is not None and dimensions > self._settings.embedding_dimensions:
             raise UnsupportedField("dimensions", f"at most {self._settings.embedding_dimensions}")
         prompt = tuple(token_ids)
-        job = Job(len(prompt), 1, Prefixes("embedding", self._block_tokens, lambda start, stop: prompt[start:stop]))
-        with self._running([job]) as mailbox:
+        prefix = Prefixes("embedding", self._block_tokens, lambda start, stop: prompt[start:stop])
+        mailbox = Mailbox()
+        with self._running([Job(mailbox, len(prompt), 1, prefix)], mailbox):
             await mailbox.wait()
         return embed(prompt, dimensions or self._settings.embedding_dimensions)
 
@@ -104,14 +102,14 @@ class SimulatedEngine:
         self._driver.close()
         self._die()
 
-    def _choices(self, generation: Generation) -> list[Choice]:
+    def _choices(self, generation: Generation, mailbox: Mailbox) -> list[Choice]:
         if len(generation.prompt_token_ids) + generation.sampling.max_tokens > self.model.context_tokens:
             limit = self.model.context_tokens
             raise UnsupportedField("sampling.max_tokens", f"prompt and output are longer than the context of {limit}")
         voice = self._voice(generation)
         indexes = [index for index in range(generation.sampling.n) if index not in generation.finished]
         return [
-            Choice(generation, index, Answer(voice, index, generation.sampling), self._block_tokens)
+            Choice(generation, index, Answer(voice, index, generation.sampling), mailbox, self._block_tokens)
             for index in indexes
         ]
 
@@ -119,18 +117,16 @@ class SimulatedEngine:
         return voice_of(generation.prompt_token_ids, generation.lora_name, self._settings.natural_tokens)
 
     @contextmanager
-    def _running(self, jobs: Sequence[Job]) -> Generator[Mailbox]:
-        """Submit jobs that share a mailbox; abort what is left of them at the end."""
+    def _running(self, jobs: Sequence[Job], mailbox: Mailbox) -> Generator[None]:
+        """Submit the jobs of a mailbox; abort what is left of them at the end."""
         self._check_alive()
         if self._scheduler.queue_depth + len(jobs) > self._settings.max_queued_requests:
             raise EngineOverloaded(f"{self._scheduler.queue_depth} requests are waiting")
-        mailbox = Mailbox()
         self._mailboxes.add(mailbox)
         try:
             for job in jobs:
-                job.mailbox = mailbox
                 self._driver.submit(job)
-            yield mailbox
+            yield
         finally:
             self._mailboxes.discard(mailbox)
             for job in jobs:

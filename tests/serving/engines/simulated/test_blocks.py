@@ -1,3 +1,4 @@
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -127,3 +128,4 @@ class Holders(RuleBasedStateMachine):
 
 
 TestHolders = Holders.TestCase
+TestHolders.settings = settings(max_examples=50, stateful_step_count=20)
