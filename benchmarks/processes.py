@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,7 +89,10 @@ class Processes:
         """`grace_s` passes between SIGTERM and SIGKILL when the run ends."""
         self._logs = logs
         self._grace_s = grace_s
-        self._running: list[Process] = []
+        self._started: list[Process] = []
+        self._is_over = False
+        # Another thread may be starting processes when this one leaves.
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._guard = subprocess.Popen(_GUARD, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, process_group=0)
@@ -97,6 +101,8 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        with self._lock:
+            self._is_over = True
         try:
             for process in self:
                 process.signal(signal.SIGTERM)
@@ -106,24 +112,30 @@ class Processes:
         finally:
             os.killpg(self._guard.pid, signal.SIGKILL)
             self._guard.communicate()
-            for process in self._running:
+            for process in self._started:
                 process.wait()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
-        """Start a process; `environment` is added to this process's own. One of the same name must have ended."""
+        """Start a process; `environment` is added to this process's own. One of the same name must have ended.
+
+        Raises NotReady when the run is over.
+        """
         log = self._logs / f"{name}.log"
-        with log.open("wb") as output:
-            popen = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                process_group=self._guard.pid,
-            )
-        process = Process(name, popen, log)
-        self._running.append(process)
+        with self._lock:
+            if self._is_over:
+                raise NotReady(f"{name} is not started any more")
+            with log.open("wb") as output:
+                popen = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **(environment or {})},
+                    process_group=self._guard.pid,
+                )
+            process = Process(name, popen, log)
+            self._started.append(process)
         return process
 
     def __iter__(self) -> Iterator[Process]:
-        return iter([process for process in self._running if process.is_running])
+        return iter([process for process in self._started if process.is_running])

@@ -86,6 +86,13 @@ def test_leaving_ends_even_those_that_do_not_want_to(tmp_path: Path) -> None:
     assert all(is_gone(pid) for pid in pids)
 
 
+def test_nothing_starts_once_the_run_is_over(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        pass
+    with pytest.raises(NotReady, match="any more"):
+        processes.start("late", python(SERVER))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_however_the_owner_ends(number: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen([*python(OWNER), str(tmp_path)], stdout=subprocess.PIPE) as owner:
