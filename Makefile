@@ -59,8 +59,14 @@ test: check ## check, and the tests that start processes
 	$(PYTEST) -m e2e
 
 .PHONY: test-interop
-test-interop: tools $(INTEROP_NODE)/node_modules/installed ## Agents on other stacks: grpcio, grpc-js and buf curl
+test-interop: tools .venv-interop/installed $(INTEROP_NODE)/node_modules/installed ## Agents and proxies of other makers
 	$(PYTEST) -m interop
+
+.venv-interop/installed: constraints/interop.txt
+	test -x .venv-interop/bin/pip || $(PYTHON) -m venv --clear .venv-interop
+	.venv-interop/bin/python -m pip --quiet --disable-pip-version-check install --no-compile --require-hashes \
+		--only-binary :all: --requirement $<
+	touch $@
 
 # npm as the wheel has it: its bin/npm is a copy of what should be a link, and does not run.
 $(INTEROP_NODE)/node_modules/installed: $(INTEROP_NODE)/package-lock.json | .venv/tools
@@ -85,5 +91,5 @@ bench-overhead: tools ## CPU that a worker spends on a message, beside its peers
 
 .PHONY: clean
 clean: ## Remove everything that make has made
-	rm -rf .venv .venv-vllm $(INTEROP_NODE)/node_modules .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-interop .venv-vllm $(INTEROP_NODE)/node_modules .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -125,10 +125,11 @@ def _openai_request(
     reserved = RESERVED_ARGUMENTS.intersection(arguments)
     if reserved:
         raise UnsupportedField("template_arguments_json", f"{min(reserved)} is not for the template")
+    openai_messages, openai_tools = conversation(messages), tools_of(tools)
     try:
         return ChatCompletionRequest(
-            messages=conversation(messages),
-            tools=tools_of(tools) or None,
+            messages=openai_messages,
+            tools=openai_tools or None,
             tool_choice=choice,
             chat_template_kwargs=arguments,
         )

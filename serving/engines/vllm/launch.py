@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from multiprocessing import active_children
+from multiprocessing import active_children, resource_tracker
 from typing import Any
 
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -54,7 +54,9 @@ def check_names(arguments: Mapping[str, Any]) -> None:
 
 def _launch(arguments: Mapping[str, Any], loads: SchedulerLoads) -> AsyncLLM:
     # Ctrl-C goes to all processes of a terminal; vLLM's would drop the streams that the replica lets finish. They
-    # inherit what this thread blocks, and end when the replica tells them, or with it (`orphan`).
+    # inherit what this thread blocks, and end when the replica tells them, or with it (`orphan`). multiprocessing's
+    # tracker comes first: starting it unblocks SIGINT again.
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.setdefault("DO_NOT_TRACK", "1")  # usage statistics
     try:

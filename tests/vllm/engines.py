@@ -1,0 +1,38 @@
+"""Fixtures that need vLLM in this process."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from vllm.inputs import tokens_input
+from vllm.sampling_params import SamplingParams
+from vllm.v1.engine.async_llm import AsyncLLM
+
+from serving.engines.vllm.engine import VllmEngine
+from serving.engines.vllm.launch import launch
+from serving.engines.vllm.load import SchedulerLoads
+from serving.engines.vllm.settings import engine_arguments
+from tests.vllm.setting import settings_of
+
+
+@pytest.fixture(scope="session")
+def loads() -> SchedulerLoads:
+    return SchedulerLoads()
+
+
+@pytest.fixture(scope="session")
+async def llm(anyio_backend: str, tiny_model: Path, loads: SchedulerLoads) -> AsyncIterator[AsyncLLM]:
+    """vLLM itself, to compare with."""
+    started = await launch(engine_arguments(settings_of(tiny_model)), loads)
+    # Its tasks and sockets come with the first request.
+    async for _ in started.generate(tokens_input([1]), SamplingParams(max_tokens=1), "first"):
+        pass
+    yield started
+    started.shutdown(timeout=10.0)
+
+
+@pytest.fixture(scope="session")
+async def engine(anyio_backend: str, tiny_model: Path, llm: AsyncLLM, loads: SchedulerLoads) -> VllmEngine:
+    """The engine around `llm`."""
+    tasks = frozenset[str](await llm.get_supported_tasks())
+    return VllmEngine(llm, loads, settings_of(tiny_model), tasks, {})
