@@ -117,8 +117,11 @@ class Replica:
         self.load.changes.notify()
         await self._server.stop(None if self.load.in_flight else FLUSH_S)
         if self._service.engine is not None:
-            async with asyncio.timeout(ENGINE_CLOSE_S):
-                await self._service.engine.close()
+            try:
+                async with asyncio.timeout(ENGINE_CLOSE_S):
+                    await self._service.engine.close()
+            except TimeoutError:
+                _log.error("event=engine_not_closed after_s=%g", ENGINE_CLOSE_S)
 
     def _measure(self) -> EngineLoad:
         engine = self._service.engine

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from serving.engine import Engine, Generation
+from serving.engine import Engine, Generation, Sampling
 from serving.stream import Start
 from serving.text import TextRules, Transcript
 from serving.validate import AnyRequest, check_prompt, invalid, sampling_of, start_of, text_rules_of
@@ -20,14 +20,6 @@ class Plan:
     def keeping_special_tokens(self) -> "Plan":
         """Return the plan for a parser that has to see them, whatever the request says."""
         return replace(self, rules=replace(self.rules, skip_special_tokens=False))
-
-    def constrained(self, form: StructuredOutput) -> "Plan":
-        """Return the plan for an output of this form. Raises Failure where the request asks for another one."""
-        sampling = self.generation.sampling
-        if sampling.structured_output is not None:
-            raise invalid("tool_choice", "demands a form of its own, as structured output does")
-        sampling = replace(sampling, structured_output=form)
-        return replace(self, generation=replace(self.generation, sampling=sampling))
 
     def transcripts(self, engine: Engine) -> dict[int, Transcript]:
         """Return a new transcript for each choice that has not ended."""
@@ -49,15 +41,17 @@ class Plan:
         return replace(self.generation, sent=sent, finished=ended)
 
 
-def plan_of(engine: Engine, request: AnyRequest, prompt: Sequence[int], field: str, number: int) -> Plan:
-    """Return the plan for a request whose prompt stands in `field`; `number` makes its id unique in the engine. Raises
-    Failure."""
+def plan_of(
+    engine: Engine, request: AnyRequest, prompt: Sequence[int], field: str, number: int, form: StructuredOutput | None
+) -> Plan:
+    """Return the plan for a request whose prompt stands in `field`; `number` makes its id unique in the engine, and
+    `form` is what tool_choice demands of the output. Raises Failure."""
     left_tokens = check_prompt(prompt, field, engine.model)
     start = start_of(request, len(prompt))
     generation = Generation(
         request_id=f"{request.request_id or 'request'}-{number}",
         prompt_token_ids=prompt,
-        sampling=sampling_of(request.sampling, left_tokens),
+        sampling=_in_form(sampling_of(request.sampling, left_tokens), form),
         priority=request.priority,
         cache_salt=request.cache_salt,
         lora_name=request.lora_name,
@@ -67,3 +61,11 @@ def plan_of(engine: Engine, request: AnyRequest, prompt: Sequence[int], field: s
     if start.sent:
         start = replace(start, is_exact=engine.continues_exactly(generation))
     return Plan(generation, text_rules_of(request.sampling), start)
+
+
+def _in_form(sampling: Sampling, form: StructuredOutput | None) -> Sampling:
+    if form is None:
+        return sampling
+    if sampling.structured_output is not None:
+        raise invalid("tool_choice", "demands a form of its own, as structured output does")
+    return replace(sampling, structured_output=form)

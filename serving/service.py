@@ -78,7 +78,7 @@ class InferenceService:
         validate.check_sampling(request.sampling)
         field = request.WhichOneof("prompt") or "prompt"
         prompt = await self._token_ids(engine, request.text, request.token_ids if field == "token_ids" else None)
-        plan = plan_of(engine, request, prompt, field, next(self._ids))
+        plan = plan_of(engine, request, prompt, field, next(self._ids), None)
         sent_bytes = {choice.index: choice.text_bytes for choice in request.continuation.choices}
         choices = {
             index: GenerateChoice(index, transcript, sent_bytes.get(index, 0))
@@ -94,9 +94,7 @@ class InferenceService:
         validate.check_tool_choice(request)
         demanded = engine.chat.constrain(request)
         prompt = await self._render(engine, request)
-        plan = plan_of(engine, request, prompt, "messages", next(self._ids))
-        if demanded is not None:
-            plan = plan.constrained(demanded)
+        plan = plan_of(engine, request, prompt, "messages", next(self._ids), demanded)
         if engine.chat.needs_special_tokens(request):
             plan = plan.keeping_special_tokens()
         sent = {choice.index: choice for choice in request.continuation.choices}

@@ -146,7 +146,7 @@ class Answer:
 
 @dataclass
 class FakeEngine:
-    """Answers every request with `answers`, one for each choice, after `gate` lets each delta pass."""
+    """Answers every request with `answers`, one for each choice."""
 
     answers: Sequence[Answer] = field(default_factory=lambda: [Answer.of("hello")])
     model: EngineModel = MODEL
@@ -159,7 +159,8 @@ class FakeEngine:
     is_exact: bool = True
     queue: EngineLoad = field(default_factory=lambda: EngineLoad(0, 0, 0.25, 0))
     load_failure: Exception | None = None
-    gate: Callable[[], object] | None = None
+    on_close: Callable[[], object] = lambda: None
+    """Called when a generator is closed."""
     cached_tokens: int = 0
     seen: list[Generation] = field(default_factory=list[Generation])
     closed: int = 0
@@ -181,6 +182,7 @@ class FakeEngine:
                 await asyncio.sleep(0)
                 yield delta
         finally:
+            self.on_close()
             self.closed += 1
             self.released.set()
 
@@ -191,7 +193,7 @@ class FakeEngine:
                 yield from cut.deltas(index, len(generation.sent.get(index, ())), self.cached_tokens)
 
     def continues_exactly(self, generation: Generation) -> bool:
-        return self.is_exact
+        return self.is_exact and generation.sampling.structured_output is None
 
     async def embed(self, request_id: str, token_ids: Sequence[int], dimensions: int | None) -> list[float]:
         if dimensions is not None:

@@ -64,7 +64,7 @@ async def test_waits_for_the_grace_and_no_longer() -> None:
 
 
 async def test_those_who_watch_do_not_use_up_the_grace() -> None:
-    async with running(grace_s=60.0) as served:
+    async with running(grace_s=60.0, load_report_heartbeat_s=60.0) as served:
         health, load = aiter(watch_health(served)), aiter(watch_load(served))
         await anext(health)
         await anext(load)

@@ -50,6 +50,15 @@ async def test_an_agent_that_leaves_frees_the_engine_at_once() -> None:
         assert engine.closed == 1
 
 
+async def test_a_stop_string_ends_the_request_inside_the_engine_first() -> None:
+    engine = FakeEngine()
+    async with running(engine) as served:
+        in_flight: list[int] = []
+        engine.on_close = lambda: in_flight.append(served.replica.load.in_flight)
+        [message async for message in served.stub.Generate(request(sampling={"stop_strings": ["e"]}))]
+        assert in_flight == [1]
+
+
 async def test_a_deadline_frees_the_engine() -> None:
     engine = FakeEngine(hold=asyncio.Event())
     async with running(engine) as served:
@@ -267,6 +276,20 @@ async def test_a_parser_may_need_the_special_tokens(tools: list[pb.Tool], conten
     async with running(FakeEngine([Answer([97, EOS, 98])])) as served:
         messages = [message async for message in served.stub.Chat(conversation(tools=tools))]
         assert "".join(message.content for message in messages) == f"{content}b"
+
+
+@pytest.mark.parametrize("mode", [pb.ToolChoice.MODE_AUTO, pb.ToolChoice.MODE_REQUIRED])
+async def test_whether_chat_goes_on_exactly_depends_on_the_tool_choice(
+    served: Running, mode: pb.ToolChoice.Mode.ValueType
+) -> None:
+    sent = pb.SentChatChoice(token_ids=list(b"h"), content_bytes=1)
+    continued = conversation(
+        continuation=pb.ChatContinuation(next_sequence=1, choices=[sent]),
+        tools=[pb.Tool(name="find")],
+        tool_choice=pb.ToolChoice(mode=mode),
+    )
+    messages = [message async for message in served.stub.Chat(continued)]
+    assert messages[0].continued_inexactly == (mode == pb.ToolChoice.MODE_REQUIRED)
 
 
 async def test_a_required_tool_constrains_the_output(served: Running) -> None:
