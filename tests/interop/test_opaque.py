@@ -16,7 +16,7 @@ from benchmarks.processes import Processes
 from gateway.rpc.status import Code
 from tests.end_to_end.observe import samples, total, until
 from tests.interop.python.calls import Call, Result, find_method
-from tests.interop.speaking import REPLICAS, AgentProcess, At
+from tests.interop.speaking import COMPRESSIONS, REPLICAS, AgentProcess, At
 
 pytestmark = pytest.mark.interop
 
@@ -51,8 +51,14 @@ def opaque_clusters(descriptor_set: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(params=REPLICAS)
-def opaque_cluster(request: pytest.FixtureRequest, opaque_clusters: Mapping[str, Cluster]) -> Cluster:
-    return opaque_clusters[request.param]
+def opaque_name(request: pytest.FixtureRequest) -> str:
+    """The replica's stack."""
+    return request.param
+
+
+@pytest.fixture
+def opaque_cluster(opaque_name: str, opaque_clusters: Mapping[str, Cluster]) -> Cluster:
+    return opaque_clusters[opaque_name]
 
 
 @pytest.fixture
@@ -102,17 +108,14 @@ def test_empty_unary(opaque: At) -> None:
     assert len(result.responses) == 1
 
 
-def test_large_unary(opaque: At) -> None:
-    result = opaque.call(large_unary())
-    assert_ok(result)
-    assert sizes(result) == [314_159]
-
-
-@pytest.mark.parametrize("compression", ["gzip", "deflate"])
-def test_client_compressed_unary(opaque: At, compression: str) -> None:
-    result = opaque.call(large_unary(compression=compression))
-    assert_ok(result)
-    assert sizes(result) == [314_159]
+def test_large_unary(opaque: At, opaque_name: str) -> None:
+    """And client_compressed_unary and server_compressed_unary, where agent and replica know the compression."""
+    compressions = COMPRESSIONS[opaque.name] if COMPRESSIONS[opaque_name] else ()
+    calls = [large_unary()]
+    calls += [large_unary(compression=each, metadata=[("x-grpc-test-compressed", each)]) for each in compressions]
+    for result in opaque.call_all(calls):
+        assert_ok(result)
+        assert sizes(result) == [314_159]
 
 
 def test_client_streaming(opaque: At) -> None:

@@ -12,6 +12,8 @@ from google.protobuf import descriptor_pool, message_factory
 Answer: TypeAlias = Callable[[AsyncIterator[Any]], AsyncGenerator[Any]]
 
 SERVICE = "grpc.testing.TestService"
+COMPRESSED = "x-grpc-test-compressed"
+"""Metadata that asks for a compressed response, where the stack can choose: gzip or deflate."""
 ECHOED_AT_FIRST = "x-grpc-test-echo-initial"
 ECHOED_AT_LAST = "x-grpc-test-echo-trailing-bin"
 

@@ -42,7 +42,7 @@ class Call:
     compression: str = ""
     """gzip or deflate; empty: none."""
     cancel_after: int | None = None
-    """Responses to read before the agent cancels; 0: as soon as it has begun."""
+    """Responses to read before the agent cancels; 0: as soon as it has begun, its requests still open."""
     address: str = ""
 
 
@@ -60,11 +60,11 @@ class Result:
 
 
 def load_types(descriptor_set: Path) -> None:
-    """Make the messages known of all files that are not yet."""
+    """Make the messages known of all files that are not yet, be it by another name: health's has several."""
     pool = descriptor_pool.Default()
     for file in FileDescriptorSet.FromString(descriptor_set.read_bytes()).file:
         try:
-            pool.FindFileByName(file.name)
+            pool.FindFileContainingSymbol(f"{file.package}.{file.service[0].name}")
         except KeyError:
             pool.AddSerializedFile(file.SerializeToString())
 

@@ -40,6 +40,8 @@ async def requests(call: Call, method: Method, turns: asyncio.Semaphore) -> Asyn
         yield request
         if method.is_server_stream:
             await turns.acquire()
+    if call.cancel_after == 0:
+        await turns.acquire()
 
 
 async def responses(rpc: Any, method: Method) -> AsyncIterator[Message]:

@@ -1,4 +1,4 @@
-"""A replica of gRPC's test service on grpc.aio, which compresses its answers. The argument names the descriptor set."""
+"""A replica of gRPC's test service on grpc.aio. The argument names the descriptor set."""
 
 import asyncio
 import sys
@@ -9,16 +9,19 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from answers import ANSWERS, ECHOED_AT_FIRST, ECHOED_AT_LAST, SERVICE, Answer, Status
+from answers import ANSWERS, COMPRESSED, ECHOED_AT_FIRST, ECHOED_AT_LAST, SERVICE, Answer, Status
 from calls import find_method, load_types
 from grpc_health.v1 import health, health_pb2_grpc
 
+COMPRESSIONS = {"gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def handler(name: str, answer: Answer) -> "grpc.RpcMethodHandler[Any, Any]":
     async def handle(requests: AsyncIterator[Any], context: Any) -> AsyncGenerator[Any]:
         asked = dict(context.invocation_metadata())
+        if COMPRESSED in asked:
+            context.set_compression(COMPRESSIONS[asked[COMPRESSED]])
         if ECHOED_AT_LAST in asked:
             context.set_trailing_metadata([(ECHOED_AT_LAST, asked[ECHOED_AT_LAST])])
         if ECHOED_AT_FIRST in asked:
@@ -37,7 +40,7 @@ def handler(name: str, answer: Answer) -> "grpc.RpcMethodHandler[Any, Any]":
 
 async def main() -> None:
     load_types(Path(sys.argv[1]))
-    server = grpc.aio.server(compression=grpc.Compression.Gzip)
+    server = grpc.aio.server()
     handlers = {name: handler(name, answer) for name, answer in ANSWERS.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), server)

@@ -18,6 +18,7 @@ class Requests:
     def __init__(self, call: Call, *, in_turn: bool) -> None:
         self._requests = list(call.requests)
         self._in_turn = in_turn
+        self._stays_open = (in_turn and bool(call.requests)) or call.cancel_after == 0
         self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def __iter__(self) -> Iterator[Message]:
@@ -25,8 +26,7 @@ class Requests:
             if self._in_turn and position and not self._turns.get():
                 return
             yield request
-        # The stream stays open until the last one is answered.
-        if self._in_turn and self._requests:
+        if self._stays_open:  # until the last one is answered
             self._turns.get()
 
     def go_on(self, *, is_over: bool = False) -> None:
