@@ -18,7 +18,7 @@ class Batch(NamedTuple):
 class StepTime:
     """Linear in what the step computes: reading the weights, one sequence more, reading the KV cache, prefill.
 
-    Attention of prefill tokens to each other is left out: it is a tenth of the linear layers' work at 8,000 tokens of
+    Attention of prefill tokens to each other is left out: it is an eighth of the linear layers' work at 8,000 tokens of
     an 8B model, and grows with the prompt.
     """
 
