@@ -19,8 +19,8 @@ class Outbound:
         self.is_server = is_server
         self.streams: dict[int, Stream] = {}
         self.out: list[bytes] = []
-        self.send_window = frames.DEFAULT_WINDOW_BYTES
-        self.peer_window_bytes = frames.DEFAULT_WINDOW_BYTES
+        self.send_window: int = frames.DEFAULT_WINDOW_BYTES
+        self.peer_window_bytes: int = frames.DEFAULT_WINDOW_BYTES
         """What the peer's settings give each new stream."""
         self._on_output = on_output
         self._encoder = encoder

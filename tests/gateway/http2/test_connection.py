@@ -81,6 +81,16 @@ def test_credit_is_told_in_halves_of_the_window() -> None:
     assert increments(peer.sent()) == [(1, 50_000)]
 
 
+def test_what_is_credited_may_be_sent_again() -> None:
+    peer = RawPeer(limits=Limits(stream_window_bytes=65_535))
+    stream, recorder = peer.request()
+    for _ in range(20):
+        peer.send(data(1, bytes(16_000)))
+        peer.connection.credit(stream, 16_000)
+    assert recorder.content == bytes(320_000)
+    assert peer.send(*[data(1, bytes(16_000))] * 5)[-1].kind == frames.RST_STREAM
+
+
 def test_a_stream_that_has_ended_is_not_credited() -> None:
     peer = RawPeer()
     stream, _ = peer.request(is_end=True)

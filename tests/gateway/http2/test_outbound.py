@@ -60,6 +60,17 @@ def test_no_more_leaves_than_the_window_and_nothing_is_lost(size: int, payloads:
     assert stream.state is State.CLOSED
 
 
+def test_the_connection_s_window_bounds_what_is_forwarded() -> None:
+    peer = RawPeer()
+    peer.send(window(1_000_000))
+    stream, recorder = answering(peer)
+    wire = data(1, bytes(10_000))
+    assert [peer.connection.forward(stream, wire, 0, len(wire)) for _ in range(7)] == [True] * 6 + [False]
+    assert sum(map(len, contents(peer.sent()))) == frames.DEFAULT_WINDOW_BYTES
+    assert len(contents(peer.send(frames.window_update(0, 10_000)))) == 1
+    assert recorder.sent_bytes == 10_000
+
+
 def test_a_payload_is_cut_into_frames_that_every_peer_takes() -> None:
     peer = RawPeer()
     stream, _ = answering(peer)
