@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from grpc import aio
@@ -26,6 +26,8 @@ _REASONS: Mapping[type[Exception], Reason] = {
     EngineOverloaded: Reason.OVERLOADED,
     EngineDead: Reason.REPLICA_FAILED,
 }
+
+_CLOCKS_DIFFER_S = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -120,8 +122,9 @@ def metadata_value(context: aio.ServicerContext[Any, Any], name: str) -> str:
 
 
 def _code_of_cancellation(context: Context) -> Code:
-    # None where there is no deadline, although its type does not say so; never below 0.
-    return Code.DEADLINE_EXCEEDED if context.time_remaining() == 0 else Code.CANCELLED
+    # None where there is no deadline, although its type does not say so. The agent's own clock may be a little ahead.
+    left_s = cast(float | None, context.time_remaining())
+    return Code.DEADLINE_EXCEEDED if left_s is not None and left_s < _CLOCKS_DIFFER_S else Code.CANCELLED
 
 
 async def _abort(context: Context, failure: Failure, trailer: tuple[str, bytes]) -> None:

@@ -1,7 +1,9 @@
+import asyncio
 from collections.abc import Mapping
 from importlib.metadata import version
 
 import aiohttp
+import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,6 +13,7 @@ from serving.load import Cost, LoadState
 from serving.metrics import Metrics
 from tests.serving.fakes import FakeEngine
 from tests.serving.running import Running, open_replica, request, running
+from tests.serving.wire import call
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +52,21 @@ async def test_metrics_say_what_was_done() -> None:
         assert found["kv_cache_utilization", ""] == 0.5
         assert found["inference_build_info", f"simulated,fake,{version('inference-gateway')}"] == 1
         assert found["process_open_fds", ""] > 0
+
+
+async def test_a_request_that_was_given_up_is_told_from_one_that_came_too_late() -> None:
+    engine = FakeEngine(hold=asyncio.Event())
+    async with running(engine) as served:
+        late = await call(served.replica.port, "Generate", request(), {"grpc-timeout": "50m"})
+        assert late.trailers["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
+        stream = served.stub.Generate(request(), timeout=60)
+        await stream.read()
+        stream.cancel()
+        while served.replica.load.in_flight:
+            await served.replica.load.changes.wait()
+        found = samples((await get(served, "/metrics"))[1])
+        assert found["inference_requests_total", "Generate,DEADLINE_EXCEEDED"] == 1
+        assert found["inference_requests_total", "Generate,CANCELLED"] == 1
 
 
 async def test_a_machine_without_a_gpu_says_nothing_of_gpus() -> None:

@@ -179,6 +179,15 @@ def test_a_setting_that_cannot_be_used_is_one_line(flags: list[str], line: str) 
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", f"inference-gateway replica: {line}\n")
 
 
+async def test_two_replicas_never_share_a_port(processes: Processes) -> None:
+    address = (await asyncio.to_thread(start(processes).wait_for_line))[1]
+    command = inference_gateway("replica", "--model", "m", "--listen", address, "--metrics-listen", "none")
+    second = processes.start("second", command)
+    assert await ends(second, within_s=30) == 2
+    line = f"inference-gateway replica: listen: {address} cannot be had; does another process listen there?\n"
+    assert second.log.read_text() == line
+
+
 @pytest.mark.parametrize("flag", ["--listen", "--metrics-listen"])
 def test_a_port_in_use_is_one_line(flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

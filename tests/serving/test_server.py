@@ -73,10 +73,10 @@ async def test_a_request_at_the_limit_passes_and_one_byte_more_does_not() -> Non
             assert failed.value.code() is code
 
 
-async def test_metadata_between_grpcios_two_limits_always_passes() -> None:
+async def test_metadata_below_the_limit_always_passes() -> None:
     async with running() as served:
         for _ in range(20):
-            [message async for message in served.stub.Generate(request(), metadata=[("x", "y" * 15_000)])]
+            [message async for message in served.stub.Generate(request(), metadata=[("x", "y" * 31_500)])]
         with pytest.raises(aio.AioRpcError) as failed:
             [message async for message in served.stub.Generate(request(), metadata=[("x", "y" * 40_000)])]
         assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
