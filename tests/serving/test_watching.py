@@ -12,7 +12,6 @@ from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
 from xds.service.orca.v3.orca_pb2 import OrcaLoadReportRequest
 
 from serving.engine import EngineDead, EngineLoad
-from serving.lifecycle import Event
 from tests.serving.fakes import FakeEngine
 from tests.serving.running import Running, open_replica, request, running
 
@@ -51,7 +50,7 @@ async def test_health_is_seen_to_change(service: str) -> None:
         assert (await anext(health)).status == Status.SERVING
         await served.replica.drain()
         assert (await anext(health)).status == Status.NOT_SERVING
-        served.replica.lifecycle.apply(Event.FINISHED)
+        await served.replica.stop()
         with pytest.raises(aio.AioRpcError) as ended:
             await anext(health)
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -128,8 +127,7 @@ async def test_load_streams_end_when_the_replica_does() -> None:
     async with running(load_report_heartbeat_s=60.0) as served:
         load = aiter(watch_load(served))
         await anext(load)
-        served.replica.lifecycle.apply(Event.FINISHED)
-        served.replica.load.changes.notify()
+        await served.replica.stop()
         with pytest.raises(aio.AioRpcError) as ended:
             await anext(load)
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
