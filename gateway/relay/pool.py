@@ -157,6 +157,8 @@ class Pool:
         return connection
 
     def _on_failure(self, message: str) -> None:
+        if self._is_closed:
+            return  # Another pool speaks for the replica by now.
         self._failures += 1
         if self._failures == 1:
             _log.warning(logs.line("connect_failed", address=self.address, reason=message))

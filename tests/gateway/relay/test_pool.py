@@ -190,6 +190,13 @@ async def test_who_has_left_is_not_told(bench: Bench) -> None:
     assert not waiter.failure
 
 
+async def test_a_closed_pool_says_nothing_of_the_replica_any_more(bench: Bench) -> None:
+    bench.pool.warm()
+    bench.pool.close()
+    await bench.answer(ConnectionRefusedError("nobody listens"))
+    assert bench.usable == []
+
+
 async def test_closing_tells_who_waits_and_lets_streams_finish(bench: Bench) -> None:
     bench.pool.warm()
     await bench.answer(1)
