@@ -192,6 +192,7 @@ async def test_who_has_left_is_not_told(bench: Bench) -> None:
 
 async def test_a_closed_pool_says_nothing_of_the_replica_any_more(bench: Bench) -> None:
     bench.pool.warm()
+    await turns()
     bench.pool.close()
     await bench.answer(ConnectionRefusedError("nobody listens"))
     assert bench.usable == []
