@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
+from tests.interop.fronts import FRONTS
 from tests.interop.python.calls import load_types
 from tests.interop.speaking import AGENTS, HERE, ROOT, AgentProcess, At, start_agent
 
@@ -49,7 +51,24 @@ def agent(request: pytest.FixtureRequest, descriptor_set: Path) -> Iterator[Agen
         yield started
 
 
+@pytest.fixture(scope="session")
+def fronts(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str | None]]:
+    """The addresses of proxies in front of the gateway; None where one is not installed."""
+    with ExitStack() as stack:
+        addresses: dict[str, str | None] = {}
+        for name, start in FRONTS.items():
+            folder = tmp_path_factory.mktemp(name)
+            addresses[name] = start(cluster, stack.enter_context(Processes(folder)), folder)
+        yield addresses
+
+
 @pytest.fixture
-def inference(agent: AgentProcess, cluster: Cluster) -> At:
-    """An agent of each kind, at the gateway."""
-    return At(agent, cluster.address)
+def path(cluster: Cluster) -> str:
+    """The address by which agents come to the gateway; tests may override it to go by proxies."""
+    return cluster.address
+
+
+@pytest.fixture
+def inference(agent: AgentProcess, path: str) -> At:
+    """An agent of each kind, on its way to the gateway."""
+    return At(agent, path)

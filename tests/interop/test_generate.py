@@ -1,5 +1,7 @@
 """Agents on other stacks get from the gateway exactly what the engine says."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from benchmarks.cluster import Cluster
@@ -7,6 +9,7 @@ from gateway.rpc.status import Code
 from inference.v1 import inference_pb2 as pb
 from tests.end_to_end.observe import loads, samples, total, until
 from tests.interop.expected import answer_to
+from tests.interop.fronts import FRONTS
 from tests.interop.python.calls import Call, Result
 from tests.interop.speaking import COMPRESSIONS, At
 
@@ -16,6 +19,19 @@ GENERATE = "inference.v1.Inference/Generate"
 CHAT = "inference.v1.Inference/Chat"
 PROMPT = "Grüße an 東京 🙂: "
 LONG_TOKENS = 50_000
+DIRECT = "direct"
+
+
+# It goes on indexing when the table has become empty, and never says so, which RFC 9113, 4.3.1 wants punished.
+KNOWN = {"nginx": pytest.mark.xfail(strict=False, reason="nginx keeps silent about a smaller HPACK table")}
+
+
+@pytest.fixture(params=[DIRECT, *(pytest.param(name, marks=KNOWN.get(name, ())) for name in FRONTS)])
+def path(request: pytest.FixtureRequest, cluster: Cluster, fronts: Mapping[str, str | None]) -> str:
+    if request.param == DIRECT:
+        return cluster.address
+    address = fronts[request.param]
+    return address or pytest.skip(f"{request.param} is not installed")
 
 
 def request(prompt: str | list[int] = PROMPT, max_tokens: int = 200, n: int = 1) -> pb.GenerateRequest:
@@ -60,6 +76,7 @@ def test_fifty_streams_at_once_do_not_mix(inference: At) -> None:
         assert_whole(result, prompt, 100)
 
 
+@pytest.mark.parametrize("path", [DIRECT], indirect=True)
 def test_takes_prompts_of_a_hundred_thousand_tokens(inference: At) -> None:
     prompt = list(range(1_000, 101_000))
     result = inference.call(Call(GENERATE, [request(prompt, 20)]))
