@@ -14,8 +14,11 @@ _ROOT = Path(__file__).parents[2]
 _VLLM = _ROOT / ".venv-vllm"
 
 _VLLM_ENGINE = "{dtype: float32, enforce_eager: true, max_model_len: 1024, gpu_memory_utilization: 0.3}"
-_VLLM_ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
-"""GiB of KV cache where there is no GPU: a tiny model needs little, and all replicas share the machine."""
+_VLLM_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB where there is no GPU; a tiny model needs little
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # else every replica takes the same cores
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +51,10 @@ def vllm() -> Setup:
             replica_command=inference_gateway("replica", environment=_VLLM),
             engine_arguments=("--engine", "vllm", "--model-path", str(model), "--engine-args", _VLLM_ENGINE),
             environment=_VLLM_ENVIRONMENT,
-            ready_timeout_s=300.0,
+            ready_timeout_s=600.0,
         ),
         # Slow enough for the killed replica, which takes half a minute to load, to come back and work.
-        Plan(at_once=6, turns=4, answer_tokens=(30, 50), think_s=1.5),
+        Plan(conversations=24, at_once=6, turns=4, answer_tokens=(30, 50), think_s=1.5),
         longest_s=600.0,
     )
 
