@@ -14,8 +14,8 @@ from statistics import median
 
 from gateway.http2 import frames
 from gateway.http2.connection import Connection
-from gateway.http2.headers import BlockCache, Field, Fields, HeaderEncoder
-from gateway.http2.limits import Limits
+from gateway.http2.headers import Codec, Field, Fields
+from gateway.http2.limits import Limits, Rate
 from gateway.http2.streams import Stream
 
 REQUEST: tuple[Field, ...] = (
@@ -77,13 +77,13 @@ class Forwarder:
 
 def relay(streams: int) -> tuple[Connection, Connection]:
     """Return the replica's and the agent's connection with that many streams open from one to the other."""
-    encoder, cache, limits = HeaderEncoder(), BlockCache(), Limits(streams=streams)
+    codec, limits = Codec(), Limits(streams=streams, header_bytes=Rate(2**30, 0))
     owner = Owner()
-    agent = Connection(owner, is_server=True, limits=limits, encoder=encoder, cache=cache)
-    replica = Connection(Owner(), is_server=False, limits=limits, encoder=encoder, cache=cache)
+    agent = Connection(owner, is_server=True, limits=limits, codec=codec, clock=time.monotonic)
+    replica = Connection(Owner(), is_server=False, limits=limits, codec=codec, clock=time.monotonic)
     opening = [frames.PREFACE, frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, WIDEST)])]
     opening.append(frames.window_update(0, WIDEST - frames.DEFAULT_WINDOW_BYTES))
-    block = encoder.encode(REQUEST)
+    block = codec.encoder.encode(REQUEST)
     opening += [frames.header_block(1 + 2 * i, block, end_stream=True) for i in range(streams)]
     agent.receive(b"".join(opening))
     replica.receive(frames.settings([]))
@@ -91,7 +91,7 @@ def relay(streams: int) -> tuple[Connection, Connection]:
         forwarder = Forwarder(replica, agent, agent_stream)
         forwarder.stream = replica.open_stream(REQUEST, forwarder, is_end=True)
         agent.send_headers(agent_stream, RESPONSE)
-    block = encoder.encode(RESPONSE)
+    block = codec.encoder.encode(RESPONSE)
     replica.receive(b"".join(frames.header_block(1 + 2 * i, block, end_stream=False) for i in range(streams)))
     replica.take_output()
     agent.take_output()

@@ -25,6 +25,7 @@ from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
+from gateway.http2.headers import Codec
 from gateway.http2.limits import Limits
 from gateway.metrics import ProcessMetrics, Registry
 from gateway.policies import build
@@ -34,7 +35,6 @@ from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
-from gateway.relay.socket_connection import Codec
 from gateway.types import ReplicaState
 
 _log = logging.getLogger(__name__)

@@ -13,15 +13,14 @@ from typing import cast
 import uvloop
 
 from gateway.http2.connection import Connection
-from gateway.http2.headers import BlockCache, Field, Fields, HeaderEncoder
+from gateway.http2.headers import Codec, Field, Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from gateway.rpc.framing import prefixed
 from inference.v1 import inference_pb2 as pb
 
 _LIMITS = Limits(stream_window_bytes=2**22, connection_window_bytes=2**30)
-_ENCODER = HeaderEncoder()
-_CACHE = BlockCache()
+_CODEC = Codec()
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Agent(asyncio.Protocol):
         request = pb.GenerateRequest(text="x" * scenario.prompt_bytes)
         self._body = prefixed(request.SerializeToString())
         self._fields = _request_fields(scenario)
-        self.http2 = Connection(self, is_server=False, limits=_LIMITS, encoder=_ENCODER, cache=_CACHE)
+        self.http2 = Connection(self, is_server=False, limits=_LIMITS, codec=_CODEC, clock=time.monotonic)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -9,6 +9,7 @@ the other side takes it. Anything but Generate is UNIMPLEMENTED, which the gatew
 
 import asyncio
 import sys
+import time
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,7 +17,7 @@ import uvloop
 
 from gateway.http2 import frames
 from gateway.http2.connection import Connection
-from gateway.http2.headers import BlockCache, Fields, HeaderEncoder
+from gateway.http2.headers import Codec, Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from gateway.rpc.call import RESPONSE
@@ -24,8 +25,7 @@ from gateway.rpc.framing import prefixed
 from inference.v1 import inference_pb2 as pb
 
 _LIMITS = Limits(streams=100_000, stream_window_bytes=2**20, connection_window_bytes=2**28)
-_ENCODER = HeaderEncoder()
-_CACHE = BlockCache()
+_CODEC = Codec()
 
 
 @dataclass(eq=False, slots=True)
@@ -43,7 +43,7 @@ class ReplicaProtocol(asyncio.Protocol):
         self._steps = steps
         self._transport: asyncio.Transport | None = None
         self.is_writable = True
-        self.http2 = Connection(self, is_server=True, limits=_LIMITS, encoder=_ENCODER, cache=_CACHE)
+        self.http2 = Connection(self, is_server=True, limits=_LIMITS, codec=_CODEC, clock=time.monotonic)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

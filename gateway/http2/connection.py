@@ -1,4 +1,4 @@
-"""One HTTP/2 connection without its socket: bytes in, calls and bytes out. It never waits and has no clock.
+"""One HTTP/2 connection without its socket: bytes in, calls and bytes out. It never waits.
 
 A breach of a rule by the peer is handled here: a stream is reset and its receiver told, or the connection gets GOAWAY
 and `fault` says why. `receive` raises nothing else, whatever the bytes.
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from gateway.http2 import frames, settings
 from gateway.http2.frames import ConnectionFault, ErrorCode, Setting, StreamFault
-from gateway.http2.headers import BlockCache, Fields, HeaderEncoder
+from gateway.http2.headers import Codec, Fields
 from gateway.http2.inbound import Inbound
 from gateway.http2.limits import Limits
 from gateway.http2.owner import ConnectionOwner
@@ -32,12 +32,13 @@ class Connection(Inbound):
         *,
         is_server: bool,
         limits: Limits,
-        encoder: HeaderEncoder,
-        cache: BlockCache,
+        codec: Codec,
+        clock: Callable[[], float],
         http1_answer: bytes = b"",
     ) -> None:
-        """`http1_answer` goes to a peer that speaks HTTP/1 to a server."""
-        super().__init__(owner, is_server=is_server, limits=limits, encoder=encoder, cache=cache)
+        """`clock` is monotonic, seconds; it is asked only when a limit of work is reached. `http1_answer` goes to a
+        peer that speaks HTTP/1 to a server."""
+        super().__init__(owner, is_server=is_server, limits=limits, codec=codec, clock=clock)
         self.fault: ConnectionFault | None = None
         """Why we ended the connection."""
         self.peer_streams = frames.MAX_STREAM_ID
@@ -184,6 +185,8 @@ class Connection(Inbound):
             self._on_settings(flags, stream_id, payload)
             self.owner.on_peer_ready()
             return
+        if kind > frames.HEADERS and kind != frames.CONTINUATION:
+            self._guard.count_idle_frame()
         handler = self._HANDLERS.get(kind)
         if handler is not None:
             handler(self, flags, stream_id, payload)
@@ -199,10 +202,11 @@ class Connection(Inbound):
             # We send SETTINGS once, so the first ACK is for them; others change nothing.
             self._decoder.forbid_table()
             return
+        self._guard.count_settings()
         values = settings.read(payload, from_client=self.is_server)
         self.peer_streams = values.get(Setting.MAX_CONCURRENT_STREAMS, self.peer_streams)
         # The peer may hold us to a wider window only once it has our ACK.
-        self._emit(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self._reply(frames.frame(frames.SETTINGS, frames.ACK, 0))
         self._change_initial_window(values.get(Setting.INITIAL_WINDOW_SIZE, self.peer_window_bytes))
 
     def _change_initial_window(self, size: int) -> None:
@@ -224,7 +228,7 @@ class Connection(Inbound):
         if len(payload) != 8:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PING is not 8 bytes")
         if not flags & frames.ACK:
-            self._emit(frames.frame(frames.PING, frames.ACK, 0, payload))
+            self._reply(frames.frame(frames.PING, frames.ACK, 0, payload))
         elif payload == _DRAIN_PING and self.is_draining and self.is_server:
             self._finish_drain()
         else:

@@ -119,6 +119,14 @@ class HeaderEncoder:
         return opening
 
 
+class Codec:
+    """What all connections of a process share of HPACK, since none keeps a dynamic table."""
+
+    def __init__(self) -> None:
+        self.encoder = HeaderEncoder()
+        self.cache = BlockCache()
+
+
 def list_bytes(fields: Fields) -> int:
     """Return the size of a header list as SETTINGS_MAX_HEADER_LIST_SIZE counts it (6.5.2)."""
     return sum(len(name) + len(value) + 32 for name, value in fields)

@@ -1,10 +1,13 @@
 """The receiving half of a connection: the frames of its streams, and the windows that we give."""
 
+from collections.abc import Callable
+
 from gateway.http2 import frames
 from gateway.http2.block import HeaderBlock
 from gateway.http2.field_rules import MalformedMessage, check_request, check_response, check_trailers, is_interim
 from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
-from gateway.http2.headers import BlockCache, Fields, HeaderDecoder, HeaderEncoder
+from gateway.http2.guard import Guard
+from gateway.http2.headers import Codec, Fields, HeaderDecoder
 from gateway.http2.limits import Limits
 from gateway.http2.outbound import Outbound
 from gateway.http2.owner import ConnectionOwner, Nobody
@@ -17,19 +20,20 @@ class Inbound(Outbound):
     """What each frame of a stream does. A breach of a rule is a StreamFault or a ConnectionFault."""
 
     def __init__(
-        self, owner: ConnectionOwner, *, is_server: bool, limits: Limits, encoder: HeaderEncoder, cache: BlockCache
+        self, owner: ConnectionOwner, *, is_server: bool, limits: Limits, codec: Codec, clock: Callable[[], float]
     ) -> None:
-        super().__init__(encoder, owner.on_output, is_server=is_server)
+        super().__init__(codec.encoder, owner.on_output, is_server=is_server)
         self.owner = owner
         self.limits = limits
         self.last_stream_id: int = 0
         """The highest stream id that the client has opened."""
-        self._decoder = HeaderDecoder(cache, limits.header_list_max_bytes)
+        self._decoder = HeaderDecoder(codec.cache, limits.header_list_max_bytes)
         self._block: HeaderBlock | None = None
         """Arrived in part: nothing else may come between (6.10)."""
         self._receive_window = limits.connection_window_bytes
         self._refuses_above: int = frames.MAX_STREAM_ID
         """Newer streams are ignored: our last GOAWAY has told the peer (6.8)."""
+        self._guard = Guard(limits, clock, self)
 
     def credit(self, stream: Stream, size: int) -> None:
         """Let the peer send `size` bytes more: what it sent has been consumed. Told in halves of the window."""
@@ -47,6 +51,14 @@ class Inbound(Outbound):
             self._emit(frames.window_update(0, limit_bytes - self._receive_window))
             self._receive_window = limit_bytes
 
+    def _reply(self, piece: bytes) -> None:
+        """Answer a frame, for as long as the peer reads the answers."""
+        self._emit(piece)
+        if self._is_paused:
+            self._unread_replies += 1
+            if self._unread_replies > self.limits.unread_replies:
+                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many answers that nobody reads")
+
     # The frames, by type.
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
@@ -57,6 +69,8 @@ class Inbound(Outbound):
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window is overrun")
         content = frames.unpadded(flags, payload)
         stream = self._move(stream_id, Event.RECEIVE_DATA)
+        if stream is None or not (content or flags & frames.END_STREAM):
+            self._guard.count_idle_frame()
         if stream is None:
             return
         if not stream.has_headers:
@@ -96,6 +110,8 @@ class Inbound(Outbound):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not 4 bytes")
         stream = self._move(stream_id, Event.RECEIVE_RESET)
         if stream is not None:
+            if self.is_server and not stream.is_answered:
+                self._guard.count_reset()
             self._drop(stream, State.CLOSED)
             stream.receiver.on_reset(frames.read_word(payload))
 
@@ -105,6 +121,7 @@ class Inbound(Outbound):
         increment = frames.read_word(payload) & frames.MAX_WINDOW_BYTES
         code = ErrorCode.FLOW_CONTROL_ERROR if increment else ErrorCode.PROTOCOL_ERROR
         if stream_id == 0:
+            self._granted_bytes += increment
             self.send_window += increment
             if increment == 0 or self.send_window > frames.MAX_WINDOW_BYTES:
                 raise ConnectionFault(code, "WINDOW_UPDATE of the connection")
@@ -134,7 +151,9 @@ class Inbound(Outbound):
 
     def _on_block(self, block: HeaderBlock) -> None:
         """A whole header block has arrived. It is decoded whatever its stream, or the table were out of step."""
-        fields = self._decoder.decode(block.joined())
+        fragment = block.joined()
+        self._guard.count_header_block(len(fragment))
+        fields = self._decoder.decode(fragment)
         try:
             if block.stream_id not in self.streams and self._state_of(block.stream_id) is State.IDLE:
                 self._on_new_stream(block, fields)
@@ -217,6 +236,7 @@ class Inbound(Outbound):
 
     def _fail_stream(self, fault: StreamFault) -> None:
         """The peer broke a rule that costs it the stream. Raises ConnectionFault where there is none to reset."""
+        self._guard.count_reset()
         stream = self.streams.get(fault.stream_id)
         if stream is not None:
             self.reset(stream, fault.code)

@@ -24,11 +24,21 @@ class Outbound:
         """What the peer's settings give each new stream."""
         self._on_output = on_output
         self._encoder = encoder
+        self.ended_streams = 0
+        """Whose end we have sent."""
+        self._granted_bytes: int = self.send_window
+        """All that the connection's window has ever been given."""
         self._is_paused = False
+        self._unread_replies = 0
         self._is_first_block = True
         self._ready: dict[int, Stream] = {}
         """Streams that wait for nothing but the connection's window or the socket, the next one first."""
         self._resets = ResetStreams(_REMEMBERED_RESETS)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Content, over the connection's life."""
+        return self._granted_bytes - self.send_window
 
     def take_output(self) -> list[bytes]:
         out = self.out
@@ -41,6 +51,7 @@ class Outbound:
 
     def resume(self) -> None:
         self._is_paused = False
+        self._unread_replies = 0
         self._pump()
 
     def forward(self, stream: Stream, data: bytes, start: int, end: int) -> bool:
@@ -151,6 +162,7 @@ class Outbound:
     def _close_local(self, stream: Stream) -> None:
         """We have sent END_STREAM. A server that has answered does not want the rest of the request: with NO_ERROR it
         asks the client to leave it (8.1)."""
+        self.ended_streams += 1
         state = TRANSITIONS[stream.state][Event.SEND_END]
         if state is State.CLOSED:
             self._drop(stream, State.CLOSED)

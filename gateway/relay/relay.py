@@ -8,7 +8,7 @@ from gateway.config import LimitSettings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission
 from gateway.fleet.fleet import FleetChange
-from gateway.http2.headers import Field
+from gateway.http2.headers import Codec, Field
 from gateway.http2.limits import Limits
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.attempt import Attempt
@@ -16,7 +16,6 @@ from gateway.relay.flusher import Flusher
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
-from gateway.relay.socket_connection import Codec
 from gateway.relay.timer import Timer
 
 

@@ -5,9 +5,10 @@ from typing import Protocol
 
 from gateway.config import split_address
 from gateway.http2.frames import ErrorCode
+from gateway.http2.headers import Codec
 from gateway.http2.limits import Limits
 from gateway.relay.flusher import Flusher
-from gateway.relay.socket_connection import Codec, SocketConnection
+from gateway.relay.socket_connection import SocketConnection
 
 
 class ConnectionWatcher(Protocol):

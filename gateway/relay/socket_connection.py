@@ -5,18 +5,10 @@ from typing import cast
 
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import BlockCache, Fields, HeaderEncoder
+from gateway.http2.headers import Codec, Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import State, Stream
 from gateway.relay.flusher import Flusher
-
-
-class Codec:
-    """What all connections of a worker share of HPACK, since none keeps a dynamic table."""
-
-    def __init__(self) -> None:
-        self.encoder = HeaderEncoder()
-        self.cache = BlockCache()
 
 
 class SocketConnection(asyncio.Protocol):
@@ -34,8 +26,8 @@ class SocketConnection(asyncio.Protocol):
             self,
             is_server=self.is_server,
             limits=limits,
-            encoder=codec.encoder,
-            cache=codec.cache,
+            codec=codec,
+            clock=asyncio.get_running_loop().time,
             http1_answer=self.http1_answer,
         )
 

@@ -9,7 +9,7 @@ import hpack
 from gateway.http2 import frames
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode, Setting
-from gateway.http2.headers import BlockCache, Field, Fields, HeaderEncoder
+from gateway.http2.headers import Codec, Field, Fields, HeaderEncoder
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 
@@ -149,12 +149,14 @@ class RawPeer:
     def __init__(self, *, is_server: bool = True, limits: Limits | None = None, opening: bytes | None = None) -> None:
         """`is_server`: what the connection is. `opening` replaces an empty SETTINGS and the ACK of its own."""
         self.owner = Owner()
+        self.now_s = 0.0
+        """What the connection's clock says."""
         self.connection = Connection(
             self.owner,
             is_server=is_server,
             limits=limits or Limits(),
-            encoder=HeaderEncoder(),
-            cache=BlockCache(),
+            codec=Codec(),
+            clock=lambda: self.now_s,
             http1_answer=b"HTTP/1.1 505 x\r\n\r\n",
         )
         self._decoder = hpack.Decoder()

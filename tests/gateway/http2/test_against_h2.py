@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import BlockCache, Fields, HeaderEncoder
+from gateway.http2.headers import Codec, Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from tests.gateway.http2.raw_peer import REQUEST, RESPONSE, TRAILERS, Owner, Recorder
@@ -62,9 +62,7 @@ class Duel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.owner = Owner()
-        self.ours = Connection(
-            self.owner, is_server=self.is_server, limits=LIMITS, encoder=HeaderEncoder(), cache=BlockCache()
-        )
+        self.ours = Connection(self.owner, is_server=self.is_server, limits=LIMITS, codec=Codec(), clock=lambda: 0.0)
         self.peer = H2Connection(H2Configuration(client_side=self.is_server, header_encoding=False))
         self.peer.initiate_connection()
         self.to_ours = self.to_peer = b""

@@ -14,7 +14,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import BlockCache, Field, Fields, HeaderEncoder
+from gateway.http2.headers import Codec, Field, Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from gateway.metrics import Registry
@@ -25,7 +25,7 @@ from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
-from gateway.relay.socket_connection import Codec, SocketConnection
+from gateway.relay.socket_connection import SocketConnection
 from gateway.rpc.framing import prefixed
 from gateway.types import ReplicaRecord, ReplicaState, Snapshot
 from inference.v1 import inference_pb2 as pb
@@ -148,7 +148,7 @@ class Peer:
         self.requests: list[Recorded] = []
         self.is_dead = False
         self.goaway: int | None = None
-        self.http2 = Connection(self, is_server=is_server, limits=limits, encoder=HeaderEncoder(), cache=BlockCache())
+        self.http2 = Connection(self, is_server=is_server, limits=limits, codec=Codec(), clock=lambda: 0.0)
 
     def call(self, path: bytes = GENERATE, body: bytes | None = None, *fields: Field, is_end: bool = True) -> Recorded:
         """Begin a request; `body` is DATA as it is."""
