@@ -38,6 +38,7 @@ class Attempt:
         "_headers",
         "_last_at",
         "_messages",
+        "_metrics",
         "_observe_gap",
         "connection",
         "is_over",
@@ -59,7 +60,8 @@ class Attempt:
         self._forwarded_bytes = 0
         """Taken by the agent's side, and not yet credited."""
         self._clock = exchange.relay.clock
-        self._observe_gap = exchange.relay.metrics.inter_token.observe
+        self._metrics = exchange.relay.metrics.tokens_of(self.replica_id)
+        self._observe_gap = self._metrics.inter_token.observe
         self._forward = exchange.agent.http2.forward
         self._agent_stream = exchange.stream
         hold_bytes = exchange.relay.limits.held_tail_bytes
@@ -171,7 +173,7 @@ class Attempt:
     def _on_first_data(self, now_s: float) -> None:
         if self.lease is not None:
             self.lease.first_token()
-        self._exchange.on_first_data(now_s)
+        self._metrics.time_to_first_token.observe(now_s - self._exchange.started_at)
         self._release_headers()
 
     def _release_headers(self) -> None:
@@ -199,7 +201,7 @@ class Attempt:
             return
         self.cancel()
         self._release_headers()
-        self._exchange.end_response(_status_fields(fields), self._messages.messages if self._messages else 0)
+        self._exchange.end_response(_status_fields(fields))
 
     def _fail(self, failure: Failure) -> None:
         self.cancel()
@@ -207,6 +209,8 @@ class Attempt:
 
     def _end(self) -> None:
         self.is_over = True
+        if self._messages is not None:
+            self._metrics.messages.add(self._messages.messages)
         if self.lease is not None:
             self.lease.release()
 

@@ -53,8 +53,8 @@ class Exchange:
     """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
 
     __slots__ = (
-        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "_started_at", "agent", "body", "call",
-        "method", "phase", "relay", "stream",
+        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "agent", "body", "call",
+        "method", "phase", "relay", "started_at", "stream",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", agent: "AgentConnection", stream: Stream, call: Call, method: Method) -> None:
@@ -71,7 +71,7 @@ class Exchange:
         self._parked: Parked | None = None
         self._parking: Timer | None = None
         self._deadline: Timer | None = None
-        self._started_at = relay.clock()
+        self.started_at = relay.clock()
 
     def __repr__(self) -> str:
         return f"<Exchange {self.call.path} {self.phase.value} attempts {self._attempts}>"
@@ -129,17 +129,13 @@ class Exchange:
         if credit and self.phase is not Phase.DONE:
             self.agent.http2.credit(self.stream, credit)
 
-    def on_first_data(self, now_s: float) -> None:
-        self.relay.metrics.time_to_first_token.observe(now_s - self._started_at)
-
     def begin_response(self, fields: Fields) -> None:
         self._move(Phase.STREAMING)
         self.body.forget()
         self.agent.http2.send_headers(self.stream, fields)
 
-    def end_response(self, trailers: Fields, messages: int) -> None:
+    def end_response(self, trailers: Fields) -> None:
         """The replica has ended the stream with this status."""
-        self.relay.metrics.messages.add(messages)
         self._send_end(trailers)
         self._finish(dict(trailers).get(b"grpc-status", b"2").decode("latin-1"))
 

@@ -1,10 +1,10 @@
 """What a worker counts of its exchanges."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.errors import Reason
 from gateway.fleet.leases import Ledger
-from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Registry
+from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Counter, Histogram, Registry
 from gateway.rpc.status import Code
 
 if TYPE_CHECKING:
@@ -13,18 +13,29 @@ if TYPE_CHECKING:
 _PREFIX = "inference_gateway_"
 
 
+class TokenMetrics(NamedTuple):
+    """Children of the token path: an attempt looks them up once."""
+
+    time_to_first_token: Histogram
+    inter_token: Histogram
+    messages: Counter
+
+
 class RelayMetrics:
-    """Children of the token path are attributes; others are looked up once a request."""
+    """All that a worker counts."""
 
     def __init__(self, registry: Registry) -> None:
         name = _PREFIX.__add__
-        self.inter_token = registry.histogram(
-            name("inter_token_seconds"), "Between two DATA frames of one response.", INTER_TOKEN_BOUNDS_S
-        ).child()
-        self.time_to_first_token = registry.histogram(
-            name("time_to_first_token_seconds"), "From request headers to response data.", TIME_TO_FIRST_TOKEN_BOUNDS_S
-        ).child()
-        self.messages = registry.counter(name("messages_total"), "Whole response messages relayed.").child()
+        self._inter_token = registry.histogram(
+            name("inter_token_seconds"), "Between two DATA frames of one response.", INTER_TOKEN_BOUNDS_S, "replica"
+        )
+        self._time_to_first_token = registry.histogram(
+            name("time_to_first_token_seconds"),
+            "From request headers to response data.",
+            TIME_TO_FIRST_TOKEN_BOUNDS_S,
+            "replica",
+        )
+        self._messages = registry.counter(name("messages_total"), "Whole response messages relayed.", "replica")
         self.streams = registry.gauge(name("streams_open"), "Exchanges that have not ended.").child()
         self.agent_connections = registry.gauge(name("agent_connections_open"), "Connections of agents.").child()
         self.lease_audit = registry.gauge(
@@ -43,6 +54,14 @@ class RelayMetrics:
         )
         self._failures = registry.counter(
             name("failures_total"), "Exchanges that the gateway itself ended, by reason.", "reason"
+        )
+
+    def tokens_of(self, replica_id: str) -> TokenMetrics:
+        """Return what is counted of one replica's responses."""
+        return TokenMetrics(
+            self._time_to_first_token.child(replica_id),
+            self._inter_token.child(replica_id),
+            self._messages.child(replica_id),
         )
 
     def finished(self, method: str, status: str, replica_id: str) -> None:
