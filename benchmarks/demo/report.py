@@ -45,10 +45,12 @@ def _spread(values_s: list[float], digits: int) -> tuple[str, str]:
 
 
 def _replicas(replicas: Iterable[Replica], lives: Mapping[str, int]) -> Table:
-    table = Table("replica", "state", "answered", "broken", "lives", box=ROUNDED)
+    columns = ("answered", "broken", "messages", "TTFT mean, ms", "TPOT mean, ms", "lives")
+    table = Table("replica", "state", *columns, box=ROUNDED)
     for column in table.columns[2:]:
         column.justify = "right"
     for replica in replicas:
-        broken = str(replica.broken)
-        table.add_row(replica.name, replica.state, str(replica.answered), broken, str(lives[replica.name]))
+        means = (f"{1000 * replica.first_token_s:.0f}", f"{1000 * replica.inter_token_s:.1f}")
+        counts = (str(replica.answered), str(replica.broken), f"{replica.messages:,}")
+        table.add_row(replica.name, replica.state, *counts, *means, str(lives[replica.name]))
     return table

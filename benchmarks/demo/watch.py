@@ -1,9 +1,10 @@
 """What the gateway says of its replicas."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 import grpc.aio
@@ -28,6 +29,11 @@ class Replica:
     answered: int = 0
     broken: int = 0
     """Exchanges that ended with another status than OK."""
+    messages: int = 0
+    first_token_s: float = 0.0
+    """Mean, as the gateway measures it."""
+    inter_token_s: float = 0.0
+    """Mean."""
 
 
 class Watch:
@@ -49,7 +55,7 @@ class Watch:
                 exposed = await response.text()
         except (grpc.aio.AioRpcError, aiohttp.ClientError, TimeoutError):
             return
-        answered, broken = requests_by_replica(exposed)
+        found = figures(exposed)
         self.replicas = {
             replica.id: Replica(
                 replica.id,
@@ -57,8 +63,11 @@ class Watch:
                 replica.requests_in_flight,
                 round(replica.load.queue_depth),
                 replica.load.kv_cache_utilization,
-                answered[replica.id],
-                broken[replica.id],
+                found.answered[replica.id],
+                found.broken[replica.id],
+                found.messages[replica.id],
+                found.first_token_s.get(replica.id, 0.0),
+                found.inter_token_s.get(replica.id, 0.0),
             )
             for replica in listed.replicas
         }
@@ -76,12 +85,35 @@ def state_name(state: admin_pb2.ReplicaState.ValueType) -> str:
     return admin_pb2.ReplicaState.Name(state).removeprefix("REPLICA_STATE_").lower()
 
 
-def requests_by_replica(exposed: str) -> tuple[Counter[str], Counter[str]]:
-    """Return, from the gateway's /metrics, how many exchanges each replica answered and how many broke."""
+class Figures(NamedTuple):
+    """What the gateway has counted, by replica."""
+
+    answered: Counter[str]
+    broken: Counter[str]
+    messages: Counter[str]
+    first_token_s: Mapping[str, float]
+    """Mean."""
+    inter_token_s: Mapping[str, float]
+    """Mean."""
+
+
+def figures(exposed: str) -> Figures:
+    """Read them from the gateway's /metrics."""
     answered, broken = Counter[str](), Counter[str]()
+    values: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for family in text_string_to_metric_families(exposed):
         for sample in family.samples:
+            replica = sample.labels.get("replica", "")
             if sample.name == _REQUESTS:
                 kind = answered if sample.labels["status"] == "OK" else broken
-                kind[sample.labels["replica"]] += int(sample.value)
-    return answered, broken
+                kind[replica] += int(sample.value)
+            else:
+                values[sample.name][replica] = sample.value
+    messages = Counter({replica: int(value) for replica, value in values["inference_gateway_messages_total"].items()})
+    means = (_means(values, f"inference_gateway_{name}_seconds") for name in ("time_to_first_token", "inter_token"))
+    return Figures(answered, broken, messages, *means)
+
+
+def _means(values: Mapping[str, Mapping[str, float]], histogram: str) -> dict[str, float]:
+    sums, counts = values.get(f"{histogram}_sum", {}), values.get(f"{histogram}_count", {})
+    return {replica: sums[replica] / count for replica, count in counts.items() if count}

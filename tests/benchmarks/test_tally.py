@@ -8,7 +8,7 @@ from rich.console import Console
 from benchmarks.demo.report import report
 from benchmarks.demo.tally import Activity, Rate, Request, Tally, percentile
 from benchmarks.demo.view import View, sparkline
-from benchmarks.demo.watch import Replica, requests_by_replica
+from benchmarks.demo.watch import Replica, figures
 
 EXPOSED = """\
 # TYPE inference_gateway_requests_total counter
@@ -16,6 +16,12 @@ inference_gateway_requests_total{method="Chat",replica="replica-1",status="OK"} 
 inference_gateway_requests_total{method="Generate",replica="replica-1",status="OK"} 2.0
 inference_gateway_requests_total{method="Chat",replica="replica-1",status="UNAVAILABLE"} 3.0
 inference_gateway_requests_total{method="Chat",replica="",status="UNAVAILABLE"} 1.0
+# TYPE inference_gateway_messages_total counter
+inference_gateway_messages_total{replica="replica-1"} 90.0
+# TYPE inference_gateway_time_to_first_token_seconds histogram
+inference_gateway_time_to_first_token_seconds_bucket{le="+Inf",replica="replica-1"} 4.0
+inference_gateway_time_to_first_token_seconds_sum{replica="replica-1"} 2.0
+inference_gateway_time_to_first_token_seconds_count{replica="replica-1"} 4.0
 """
 
 
@@ -61,9 +67,12 @@ def test_a_rate_is_that_of_the_last_moments() -> None:
     assert rate.add(40, 3.5) == 15.0
 
 
-def test_requests_are_told_apart_by_replica_and_status() -> None:
-    answered, broken = requests_by_replica(EXPOSED)
-    assert (answered["replica-1"], broken["replica-1"]) == (9, 3)
+def test_figures_are_told_apart_by_replica_and_status() -> None:
+    found = figures(EXPOSED)
+    assert (found.answered["replica-1"], found.broken["replica-1"]) == (9, 3)
+    assert found.messages["replica-1"] == 90
+    assert found.first_token_s == {"replica-1": 0.5}
+    assert found.inter_token_s == {}
 
 
 def test_a_curve_is_scaled_to_its_highest_value() -> None:
