@@ -101,4 +101,4 @@ def test_the_report_tells_failures_and_lives() -> None:
     assert ["failures", "1", "", ""] in rows
     assert ["tokens lost with failed attempts", "9", "", ""] in rows
     assert ["time to first token, ms", "", "100", "100"] in rows
-    assert ["replica-1", "ready", "9", "0", "2"] in rows
+    assert ["replica-1", "ready", "9", "0", "0", "0", "0.0", "2"] in rows
