@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
-from tests.interop.fronts import FRONTS
+from tests.interop.fronts import start_fronts
 from tests.interop.python.calls import load_types
 from tests.interop.speaking import AGENTS, HERE, ROOT, AgentProcess, At, start_agent
 
@@ -55,11 +55,7 @@ def agent(request: pytest.FixtureRequest, descriptor_set: Path) -> Iterator[Agen
 def fronts(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str | None]]:
     """The addresses of proxies in front of the gateway; None where one is not installed."""
     with ExitStack() as stack:
-        addresses: dict[str, str | None] = {}
-        for name, start in FRONTS.items():
-            folder = tmp_path_factory.mktemp(name)
-            addresses[name] = start(cluster, stack.enter_context(Processes(folder)), folder)
-        yield addresses
+        yield start_fronts(cluster, tmp_path_factory.mktemp, stack)
 
 
 @pytest.fixture

@@ -3,8 +3,11 @@
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
+
+import pytest
 
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
@@ -16,8 +19,12 @@ LOOK_EVERY_S = 0.02
 
 def behind_gateway(cluster: Cluster, processes: Processes, folder: Path) -> str:
     """A gateway of this project, for which the other one is a replica."""
-    inner = {"replicas": [{"id": "inner", "address": cluster.address}], "parking_s": 10}
-    outer = Cluster(processes, Plan(replicas=0, model="", settings=inner), folder)
+    settings = {
+        "replicas": [{"id": "inner", "address": cluster.address}],
+        "opaque_services": ["grpc.testing.TestService"],
+        "parking_s": 10,
+    }
+    outer = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)
     outer.start()
     return outer.address
 
@@ -61,6 +68,19 @@ FRONTS: Mapping[str, Front] = {
     "haproxy": behind_haproxy,
     "nginx": behind_nginx,
 }
+
+# nginx goes on adding to an HPACK table that the gateway has emptied, and never says so; RFC 9113, 4.3.1 wants that
+# punished.
+KNOWN = {"nginx": pytest.mark.xfail(strict=False, reason="nginx keeps silent about a smaller HPACK table")}
+
+
+def start_fronts(cluster: Cluster, new_folder: Callable[[str], Path], stack: ExitStack) -> Mapping[str, str | None]:
+    """Start all of them in front of one gateway; they end with `stack`."""
+    addresses: dict[str, str | None] = {}
+    for name, start in FRONTS.items():
+        folder = new_folder(name)
+        addresses[name] = start(cluster, stack.enter_context(Processes(folder)), folder)
+    return addresses
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ from gateway.rpc.status import Code
 from inference.v1 import inference_pb2 as pb
 from tests.end_to_end.observe import loads, samples, total, until
 from tests.interop.expected import answer_to
-from tests.interop.fronts import FRONTS
+from tests.interop.fronts import FRONTS, KNOWN
 from tests.interop.python.calls import Call, Result
 from tests.interop.speaking import COMPRESSIONS, At
 
@@ -20,10 +20,6 @@ CHAT = "inference.v1.Inference/Chat"
 PROMPT = "Grüße an 東京 🙂: "
 LONG_TOKENS = 50_000
 DIRECT = "direct"
-
-
-# It goes on indexing when the table has become empty, and never says so, which RFC 9113, 4.3.1 wants punished.
-KNOWN = {"nginx": pytest.mark.xfail(strict=False, reason="nginx keeps silent about a smaller HPACK table")}
 
 
 @pytest.fixture(params=[DIRECT, *(pytest.param(name, marks=KNOWN.get(name, ())) for name in FRONTS)])

@@ -4,10 +4,10 @@ to the gateway.
 https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,6 +15,7 @@ from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from gateway.rpc.status import Code
 from tests.end_to_end.observe import samples, total, until
+from tests.interop.fronts import FRONTS, KNOWN, start_fronts
 from tests.interop.python.calls import Call, Result, find_method
 from tests.interop.speaking import COMPRESSIONS, REPLICAS, AgentProcess, At
 
@@ -30,40 +31,50 @@ ECHOED: list[tuple[str, str | bytes]] = [
 ]
 
 
+class Target(NamedTuple):
+    """A gateway, where an agent finds it, and what the replica behind it compresses."""
+
+    cluster: Cluster
+    address: str | None
+    compressions: Collection[str]
+
+
 @pytest.fixture(scope="session")
-def opaque_clusters(descriptor_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Cluster]]:
-    """For each stack a gateway in front of one replica of the test service."""
+def targets(descriptor_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Target]]:
+    """For each stack a gateway in front of one replica of the test service; and proxies in front of one of those."""
     with ExitStack() as stack:
-        clusters: dict[str, Cluster] = {}
+        found: dict[str, Target] = {}
         for name, command in REPLICAS.items():
             folder = tmp_path_factory.mktemp("opaque")
-            processes = stack.enter_context(Processes(folder))
-            replica = processes.start("replica", [*command, str(descriptor_set)])
-            settings = {
-                "replicas": [{"id": "replica", "address": replica.wait_for_line()[1]}],
-                "opaque_services": [SERVICE],
-                "probe": {"health_service": ""},
-                "parking_s": 10,
-            }
-            clusters[name] = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)
-            clusters[name].start()
-        yield clusters
+            cluster = start_opaque(stack.enter_context(Processes(folder)), [*command, str(descriptor_set)], folder)
+            found[name] = Target(cluster, cluster.address, COMPRESSIONS[name])
+        proxied = found["grpcio"]
+        for name, address in start_fronts(proxied.cluster, tmp_path_factory.mktemp, stack).items():
+            found[f"behind {name}"] = proxied._replace(address=address)
+        yield found
 
 
-@pytest.fixture(params=REPLICAS)
-def opaque_name(request: pytest.FixtureRequest) -> str:
-    """The replica's stack."""
-    return request.param
+def start_opaque(processes: Processes, replica: Sequence[str], folder: Path) -> Cluster:
+    address = processes.start("replica", replica).wait_for_line()[1]
+    settings = {
+        "replicas": [{"id": "replica", "address": address}],
+        "opaque_services": [SERVICE],
+        "probe": {"health_service": ""},
+        "parking_s": 10,
+    }
+    cluster = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)
+    cluster.start()
+    return cluster
+
+
+@pytest.fixture(params=[*REPLICAS, *(pytest.param(f"behind {name}", marks=KNOWN.get(name, ())) for name in FRONTS)])
+def target(request: pytest.FixtureRequest, targets: Mapping[str, Target]) -> Target:
+    return targets[request.param]
 
 
 @pytest.fixture
-def opaque_cluster(opaque_name: str, opaque_clusters: Mapping[str, Cluster]) -> Cluster:
-    return opaque_clusters[opaque_name]
-
-
-@pytest.fixture
-def opaque(agent: AgentProcess, opaque_cluster: Cluster) -> At:
-    return At(agent, opaque_cluster.address)
+def opaque(agent: AgentProcess, target: Target) -> At:
+    return At(agent, target.address or pytest.skip("the proxy is not installed"))
 
 
 def call(method: str, *requests: dict[str, Any], **options: Any) -> Call:
@@ -108,9 +119,9 @@ def test_empty_unary(opaque: At) -> None:
     assert len(result.responses) == 1
 
 
-def test_large_unary(opaque: At, opaque_name: str) -> None:
+def test_large_unary(opaque: At, target: Target) -> None:
     """And client_compressed_unary and server_compressed_unary, where agent and replica know the compression."""
-    compressions = COMPRESSIONS[opaque.name] if COMPRESSIONS[opaque_name] else ()
+    compressions = COMPRESSIONS[opaque.name] if target.compressions else ()
     calls = [large_unary()]
     calls += [large_unary(compression=each, metadata=[("x-grpc-test-compressed", each)]) for each in compressions]
     for result in opaque.call_all(calls):
@@ -142,26 +153,26 @@ def test_empty_stream(opaque: At) -> None:
     assert not result.responses
 
 
-async def test_cancel_after_begin(opaque: At, opaque_cluster: Cluster) -> None:
+async def test_cancel_after_begin(opaque: At, target: Target) -> None:
     result = opaque.call(call("StreamingInputCall", cancel_after=0))
     assert Code(result.code) is Code.CANCELLED
-    await assert_idle(opaque_cluster)
+    await assert_idle(target.cluster)
 
 
-async def test_cancel_after_first_response(opaque: At, opaque_cluster: Cluster) -> None:
+async def test_cancel_after_first_response(opaque: At, target: Target) -> None:
     result = opaque.call(call("FullDuplexCall", *ping_pongs(), cancel_after=1))
     assert Code(result.code) is Code.CANCELLED
     assert sizes(result) == [31_415]
-    await assert_idle(opaque_cluster)
+    await assert_idle(target.cluster)
 
 
-async def test_timeout_on_sleeping_server(opaque: At, opaque_cluster: Cluster) -> None:
+async def test_timeout_on_sleeping_server(opaque: At, target: Target) -> None:
     slow = {"payload": payload(27_182), "response_parameters": wanted(31_415, interval_us=2_000_000)}
     for timeout_s in (0.001, 0.1):
         result = opaque.call(call("FullDuplexCall", slow, timeout_s=timeout_s))
         assert Code(result.code) is Code.DEADLINE_EXCEEDED
         assert not result.responses
-    await assert_idle(opaque_cluster)
+    await assert_idle(target.cluster)
 
 
 @pytest.mark.parametrize("method", ["UnaryCall", "FullDuplexCall"])
@@ -193,7 +204,7 @@ def test_unimplemented_service(opaque: At) -> None:
     assert Code(opaque.call(Call(method, [request()])).code) is Code.UNIMPLEMENTED
 
 
-async def test_rpc_soak(opaque: At, opaque_cluster: Cluster) -> None:
+async def test_rpc_soak(opaque: At, target: Target) -> None:
     """Many at once, of every kind, some cancelled; and again."""
     mixed = [
         large_unary(),
@@ -207,4 +218,4 @@ async def test_rpc_soak(opaque: At, opaque_cluster: Cluster) -> None:
         codes = [Code(result.code) for result in results]
         assert codes == [Code.OK, Code.OK, Code.CANCELLED, Code.OK, Code.OK] * 6
         assert all(sizes(result) == [100] * 100 for result in results[4::5])
-    await assert_idle(opaque_cluster)
+    await assert_idle(target.cluster)

@@ -7,17 +7,18 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from grpc import aio
 
 from benchmarks.processes import Processes
 from tests.serving.conftest import grpc_keeps_its_poller
 from tests.vllm.setting import ENVIRONMENT, START_S, replica_command
 
-__all__ = ("grpc_keeps_its_poller",)
+__all__ = ("engine", "grpc_keeps_its_poller", "llm", "loads")
 
 collect_ignore_glob: list[str] = []
 if find_spec("vllm") is None:
@@ -28,8 +29,6 @@ else:
         # vLLM and what it imports are full of them.
         warnings.simplefilter("ignore")
         from tests.vllm.engines import engine, llm, loads
-
-        __all__ += ("engine", "llm", "loads")
 
 FOLDER = Path(__file__).parent
 
@@ -55,3 +54,11 @@ def vllm_replica(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with Processes(tmp_path_factory.mktemp("replica"), grace_s=15.0) as processes:
         replica = processes.start("replica", replica_command(tiny_model), dict(ENVIRONMENT))
         yield replica.wait_for_line(timeout_s=START_S)[1]
+
+
+@pytest.fixture(scope="session")
+async def channel(anyio_backend: str, vllm_replica: str) -> AsyncIterator[aio.Channel]:
+    """To `vllm_replica`. While it is open, grpcio opens and closes no descriptors of its own as it pleases."""
+    async with aio.insecure_channel(vllm_replica) as channel:
+        await channel.channel_ready()
+        yield channel

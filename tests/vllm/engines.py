@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from vllm.inputs import tokens_input
 from vllm.sampling_params import SamplingParams
@@ -11,7 +12,8 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from serving.engines.vllm.engine import VllmEngine
 from serving.engines.vllm.launch import launch
 from serving.engines.vllm.load import SchedulerLoads
-from serving.engines.vllm.settings import engine_arguments
+from serving.engines.vllm.settings import VllmSettings, engine_arguments, lora_folders
+from tests.vllm.adapter import make_adapter
 from tests.vllm.setting import settings_of
 
 
@@ -21,9 +23,17 @@ def loads() -> SchedulerLoads:
 
 
 @pytest.fixture(scope="session")
-async def llm(anyio_backend: str, tiny_model: Path, loads: SchedulerLoads) -> AsyncIterator[AsyncLLM]:
+def settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> VllmSettings:
+    """Of `engine`: the tiny model with an adapter called `calm`."""
+    adapter = tmp_path_factory.mktemp("calm")
+    make_adapter(adapter)
+    return msgspec.structs.replace(settings_of(tiny_model), loras=(f"calm={adapter}",))
+
+
+@pytest.fixture(scope="session")
+async def llm(anyio_backend: str, settings: VllmSettings, loads: SchedulerLoads) -> AsyncIterator[AsyncLLM]:
     """vLLM itself, to compare with."""
-    started = await launch(engine_arguments(settings_of(tiny_model)), loads)
+    started = await launch(engine_arguments(settings), loads)
     # Its tasks and sockets come with the first request.
     async for _ in started.generate(tokens_input([1]), SamplingParams(max_tokens=1), "first"):
         pass
@@ -32,7 +42,7 @@ async def llm(anyio_backend: str, tiny_model: Path, loads: SchedulerLoads) -> As
 
 
 @pytest.fixture(scope="session")
-async def engine(anyio_backend: str, tiny_model: Path, llm: AsyncLLM, loads: SchedulerLoads) -> VllmEngine:
+async def engine(anyio_backend: str, settings: VllmSettings, llm: AsyncLLM, loads: SchedulerLoads) -> VllmEngine:
     """The engine around `llm`."""
     tasks = frozenset[str](await llm.get_supported_tasks())
-    return VllmEngine(llm, loads, settings_of(tiny_model), tasks, {})
+    return VllmEngine(llm, loads, settings, tasks, lora_folders(settings))

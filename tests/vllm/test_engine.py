@@ -199,6 +199,14 @@ async def test_prompts_with_the_same_salt_share_their_prefix(engine: VllmEngine)
     assert await cached("yours") == 0
 
 
+async def test_an_adapter_answers_by_its_name_alone(engine: VllmEngine) -> None:
+    assert engine.model.lora_names == ("calm",)
+    plain, calm, again = [
+        (await made(engine, generation(engine, GREEDY, lora_name=name)))[0].token_ids for name in ("", "calm", "calm")
+    ]
+    assert calm == again != plain
+
+
 async def test_the_urgent_goes_first(engine: VllmEngine) -> None:
     """With all places taken, the one of two that wait whose priority is lower gets the next."""
     order: list[str] = []

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import grpc
@@ -46,12 +46,6 @@ TOOL = pb.Tool(
         }
     ),
 )
-
-
-@pytest.fixture
-async def channel(vllm_replica: str) -> AsyncIterator[aio.Channel]:
-    async with aio.insecure_channel(vllm_replica) as channel:
-        yield channel
 
 
 @pytest.fixture
