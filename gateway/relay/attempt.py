@@ -15,8 +15,9 @@ from gateway.rpc.status import Status, code_of_http_status
 if TYPE_CHECKING:
     from gateway.relay.exchange import Exchange
 
-_STRIPPED = frozenset((orca.TRAILER,))
-"""A replica's load is the gateway's to know: it would steer the agent's own balancer."""
+_STRIPPED = frozenset((orca.TRAILER, b"content-type"))
+"""A replica's load is the gateway's to know: it would steer the agent's own balancer. And where a response consists of
+trailers alone, the exchange opens it with a content type already."""
 
 
 _NO_PREFIX = (0, 0)
