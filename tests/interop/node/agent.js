@@ -49,7 +49,7 @@ function make(call) {
     const rpc = begin(call, method, (error, response) => {
       if (!error) result.responses.push(response);
     });
-    const inTurn = method.requestStream && method.responseStream;
+    const inTurn = method.requestStream && method.responseStream && call.requests.length > 1;
     const waiting = method.requestStream ? [...call.requests] : [];
     const writeNext = () => (waiting.length ? rpc.write(waiting.shift()) : rpc.end());
 

@@ -36,7 +36,8 @@ class Call:
     method: str
     """package.Service/Method."""
     requests: Sequence[Message]
-    """Of a bidirectional method each goes out when the one before it has been answered."""
+    """Several of a bidirectional method: each goes out when the one before it has been answered, and the end of the
+    stream when the last one has."""
     metadata: Metadata = ()
     timeout_s: float | None = None
     compression: str = ""
@@ -74,6 +75,11 @@ def find_method(name: str) -> Method:
     found = descriptor_pool.Default().FindServiceByName(service).methods_by_name[method]
     request, response = (message_factory.GetMessageClass(kind) for kind in (found.input_type, found.output_type))
     return Method(f"/{name}", request, response, bool(found.client_streaming), bool(found.server_streaming))
+
+
+def goes_in_turn(call: Call) -> bool:
+    method = find_method(call.method)
+    return method.is_client_stream and method.is_server_stream and len(call.requests) > 1
 
 
 def write_call(call: Call) -> Json:

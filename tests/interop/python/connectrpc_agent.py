@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 from typing import Any
 
-from calls import Call, Metadata, Method, Result, converse, find_method
+from calls import Call, Metadata, Method, Result, converse, find_method, goes_in_turn
 from connectrpc.client import ConnectClient, ResponseMetadata
 from connectrpc.code import Code
 from connectrpc.compat import google_protobuf_binary_codec
@@ -80,7 +80,7 @@ def begin(client: ConnectClient, call: Call, turns: asyncio.Semaphore) -> AsyncG
         StreamType.BIDI_STREAM: client.execute_bidi_stream,
     }[stream_type]
     executed = execute(
-        request=requests(call, method, turns) if method.is_client_stream else call.requests[0],
+        request=requests(call, turns) if method.is_client_stream else call.requests[0],
         method=info(method, stream_type),
         headers=to_headers(call.metadata),
         timeout_ms=None if call.timeout_s is None else max(1, round(1000 * call.timeout_s)),
@@ -100,10 +100,10 @@ def info(method: Method, stream_type: StreamType) -> MethodInfo[Any, Any]:
     )
 
 
-async def requests(call: Call, method: Method, turns: asyncio.Semaphore) -> AsyncIterator[Message]:
+async def requests(call: Call, turns: asyncio.Semaphore) -> AsyncIterator[Message]:
     for request in call.requests:
         yield request
-        if method.is_server_stream:
+        if goes_in_turn(call):
             await turns.acquire()
     if call.cancel_after == 0:
         await turns.acquire()

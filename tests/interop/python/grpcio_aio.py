@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from calls import Call, Method, Result, converse, find_method
+from calls import Call, Method, Result, converse, find_method, goes_in_turn
 from google.protobuf.message import Message
 
 COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
@@ -31,14 +31,14 @@ def begin(channel: grpc.aio.Channel, call: Call, method: Method, turns: asyncio.
     }
     maker = makers[method.is_client_stream, method.is_server_stream]
     start = maker(method.path, method.request.SerializeToString, method.response.FromString)
-    what = requests(call, method, turns) if method.is_client_stream else call.requests[0]
+    what = requests(call, turns) if method.is_client_stream else call.requests[0]
     return start(what, timeout=call.timeout_s, metadata=call.metadata, compression=COMPRESSIONS[call.compression])
 
 
-async def requests(call: Call, method: Method, turns: asyncio.Semaphore) -> AsyncIterator[Message]:
+async def requests(call: Call, turns: asyncio.Semaphore) -> AsyncIterator[Message]:
     for request in call.requests:
         yield request
-        if method.is_server_stream:
+        if goes_in_turn(call):
             await turns.acquire()
     if call.cancel_after == 0:
         await turns.acquire()

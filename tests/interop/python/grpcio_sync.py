@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-from calls import Call, Method, Result, converse, find_method
+from calls import Call, Method, Result, converse, find_method, goes_in_turn
 from google.protobuf.message import Message
 
 COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
@@ -15,10 +15,11 @@ COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compres
 class Requests:
     """Each after its turn, or all at once."""
 
-    def __init__(self, call: Call, *, in_turn: bool) -> None:
+    def __init__(self, call: Call) -> None:
+        in_turn = goes_in_turn(call)
         self._requests = list(call.requests)
         self._in_turn = in_turn
-        self._stays_open = (in_turn and bool(call.requests)) or call.cancel_after == 0
+        self._stays_open = in_turn or call.cancel_after == 0
         self._turns: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def __iter__(self) -> Iterator[Message]:
@@ -66,7 +67,7 @@ def responses(rpc: Any, method: Method) -> Iterator[Message]:
 
 def make(channel: grpc.Channel, call: Call) -> Result:
     method, result = find_method(call.method), Result()
-    requests = Requests(call, in_turn=method.is_client_stream and method.is_server_stream)
+    requests = Requests(call)
     rpc = begin(channel, call, method, requests)
     try:
         if call.cancel_after == 0:

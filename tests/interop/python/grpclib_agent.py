@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from calls import Call, Method, Result, converse, find_method
+from calls import Call, Result, converse, find_method, goes_in_turn
 from google.rpc import error_details_pb2, status_pb2
 from grpclib.client import (
     Channel,
@@ -49,7 +49,7 @@ async def make(channel: Channel, call: Call) -> Result:
     stream = kind.open(timeout=call.timeout_s, metadata=list(call.metadata))
     try:
         async with stream:
-            await exchange(stream, call, method, result)
+            await exchange(stream, call, result)
     except Cancelled:
         result.code = Status.CANCELLED.value
     except TimeoutError:
@@ -62,8 +62,8 @@ async def make(channel: Channel, call: Call) -> Result:
     return result
 
 
-async def exchange(stream: Any, call: Call, method: Method, result: Result) -> None:
-    in_turn = method.is_client_stream and method.is_server_stream
+async def exchange(stream: Any, call: Call, result: Result) -> None:
+    in_turn = goes_in_turn(call)
     await stream.send_request(end=not call.requests and call.cancel_after != 0)
     await cancel_if(stream, call.cancel_after == 0)
     for position, request in enumerate(call.requests):
@@ -71,7 +71,7 @@ async def exchange(stream: Any, call: Call, method: Method, result: Result) -> N
         await stream.send_message(request, end=is_last and not in_turn)
         if in_turn and not await receive(stream, call, result):
             return
-    if in_turn and call.requests:
+    if in_turn:
         await stream.end()
     while await receive(stream, call, result):
         pass
