@@ -1,7 +1,7 @@
 """gRPC's own descriptors, which it opens with its first call and keeps as long as anything of it is in use.
 
-For each module, not for the session: AnyIO runs all tests on the loop of the widest async fixture, and others have loops
-of their own.
+For each module, not for the session: AnyIO runs all tests on the loop of the widest async fixture, and others have
+loops of their own.
 """
 
 from collections.abc import AsyncIterator
