@@ -11,6 +11,8 @@ _FORBIDDEN = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"tra
 """They concern a connection, and HTTP/2 has its own means (8.2.2)."""
 _NOTED = frozenset((b"content-length", b"host", b"te"))
 """May stand twice only if they say the same."""
+_COMMON = frozenset((b"te", b"content-type", b"user-agent", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding"))
+"""Names that need no look: every call has them."""
 _REQUEST = frozenset((b":method", b":scheme", b":path", b":authority"))
 _RESPONSE = frozenset((b":status",))
 _NO_PSEUDO: frozenset[bytes] = frozenset()
@@ -69,7 +71,7 @@ def _read(fields: Fields, pseudo: frozenset[bytes]) -> dict[bytes, bytes]:
             said[name] = value
             continue
         is_regular = True
-        if not _is_name(name) or name in _FORBIDDEN:
+        if name not in _COMMON and (not _is_name(name) or name in _FORBIDDEN):
             raise MalformedMessage(f"header field {name!r}")
         if name in _NOTED and said.setdefault(name, value) != value:
             raise MalformedMessage(f"{name!r} twice")

@@ -5,16 +5,10 @@ table of 0 bytes. So, once the peer has obeyed, a block means the same on every 
 is found again in a dictionary, and encoding is concatenation (docs/decisions/0003).
 """
 
-import re
 from collections.abc import Sequence
-from typing import cast
 
-from hpack import Decoder, HPACKError
-from hpack.exceptions import OversizedHeaderListError
-from hpack.struct import NeverIndexedHeaderTuple
+from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
-
-from gateway.http2.frames import ConnectionFault, ErrorCode
 
 Field = tuple[bytes, bytes]
 Fields = Sequence[Field]
@@ -26,63 +20,50 @@ _CACHED_BLOCK_BYTES = 512
 """Longer blocks carry metadata of their own and would not be met again."""
 _CACHED_BLOCKS = 1_024
 _CACHED_NAMES = 1_024
-_SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
-"""Kept in no cache, here or at the peer (RFC 7541, 7.1.3), as is what the peer itself marks."""
-_too_many_updates = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}").match
-"""Two table size updates can have a meaning (RFC 7541, 4.2); thousands only cost time."""
-_STATIC_INDEX = {field: index for index, field in reversed([*enumerate(HeaderTable.STATIC_TABLE, 1)])}
-_STATIC_NAME_INDEX = {field[0]: index for field, index in _STATIC_INDEX.items()}
+_CACHED_STRING_BYTES = 64
+_CACHED_STRINGS = 1_024
+SECRET_NAMES = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
+"""Kept in no cache, here or at the peer, as is what the peer itself has marked (RFC 7541, 7.1.3)."""
+_STATIC_NAME_INDEX = {name: index for index, (name, _) in reversed([*enumerate(HeaderTable.STATIC_TABLE, 1)])}
+_INDEXED = {field: bytes((0x80 | index,)) for index, field in enumerate(HeaderTable.STATIC_TABLE, 1)}
+"""Fields that are one byte (RFC 7541, 6.1)."""
+_LENGTHS = [bytes((length,)) for length in range(0x7F)]
+
+
+class SecretField(tuple[bytes, bytes]):
+    """A field that its sender has marked as never to be indexed (RFC 7541, 6.2.3)."""
+
+    __slots__ = ()
+
+
+def is_secret(field: Field) -> bool:
+    return field[0] in SECRET_NAMES or isinstance(field, SecretField)
 
 
 class BlockCache:
-    """What header blocks mean that use no dynamic table: the same on every connection."""
+    """What header blocks mean that use no dynamic table, and Huffman strings: the same on every connection."""
 
     def __init__(self) -> None:
         self.blocks: dict[bytes, Fields] = {}
+        self._strings: dict[bytes, bytes] = {}
+
+    def huffman(self, string: bytes) -> bytes:
+        """Return a Huffman string decoded. Raises HPACKError."""
+        known = self._strings.get(string)
+        if known is None:
+            known = decode_huffman(string)
+            if len(string) <= _CACHED_STRING_BYTES:
+                if len(self._strings) >= _CACHED_STRINGS:
+                    self._strings.clear()
+                self._strings[string] = known
+        return known
 
     def keep(self, block: bytes, fields: Fields) -> None:
-        if len(block) > _CACHED_BLOCK_BYTES or any(map(_is_secret, fields)):
+        if len(block) > _CACHED_BLOCK_BYTES or any(map(is_secret, fields)):
             return
         if len(self.blocks) >= _CACHED_BLOCKS:
             self.blocks.clear()
         self.blocks[block] = fields
-
-
-class HeaderDecoder:
-    """Decodes the blocks of one connection. A list above `max_list_bytes` (RFC 9113, 10.5.1: names, values and 32
-    bytes each) ends the connection, since the table is then out of step with the peer's."""
-
-    def __init__(self, cache: BlockCache, max_list_bytes: int) -> None:
-        self._decoder = Decoder(max_header_list_size=max_list_bytes)
-        self._cache = cache
-        self._is_stateless = False
-
-    def decode(self, block: bytes) -> Fields:
-        """Raises ConnectionFault."""
-        if self._is_stateless:
-            known = self._cache.blocks.get(block)
-            if known is not None:
-                return known
-        if _too_many_updates(block):
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "header block: too many table size updates")
-        try:
-            fields = cast(list[Field], self._decoder.decode(block, raw=True))
-        except OversizedHeaderListError as error:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list is too large") from error
-        except HPACKError as error:
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, f"header block: {error}") from error
-        if self._is_stateless:
-            self._cache.keep(block, fields)
-        elif self._decoder.max_allowed_table_size == 0:
-            self._is_stateless = True
-        return fields
-
-    def forbid_table(self) -> None:
-        """The peer has acknowledged that our table has 0 bytes. Where it holds entries, the next block has to begin by
-        evicting them (RFC 9113, 4.3.1)."""
-        self._decoder.max_allowed_table_size = 0
-        if not self._decoder.header_table.dynamic_entries:
-            self._decoder.header_table_size = 0
 
 
 class HeaderEncoder:
@@ -93,29 +74,29 @@ class HeaderEncoder:
         self._openings: dict[tuple[bytes, bool], bytes] = {}
 
     def encode(self, fields: Fields) -> bytes:
+        openings = self._openings
         pieces: list[bytes] = []
         for field in fields:
             name, value = field
-            is_secret = _is_secret(field)
-            index = None if is_secret else _STATIC_INDEX.get(field)
-            if index is not None:
-                pieces.append(_integer(0x80, 7, index))
-            else:
-                pieces += (self._opening(name, is_secret), _integer(0, 7, len(value)), value)
+            is_hidden = name in SECRET_NAMES or type(field) is SecretField
+            if not is_hidden and (indexed := _INDEXED.get(field)) is not None:
+                pieces.append(indexed)
+                continue
+            opening = openings.get((name, is_hidden)) or self._opening(name, is_hidden)
+            length = len(value)
+            pieces += (opening, _LENGTHS[length] if length < 0x7F else _integer(0, 7, length), value)
         return b"".join(pieces)
 
-    def _opening(self, name: bytes, is_secret: bool) -> bytes:
+    def _opening(self, name: bytes, is_hidden: bool) -> bytes:
         """Return how a literal with this name begins (RFC 7541, 6.2.2 and 6.2.3)."""
-        opening = self._openings.get((name, is_secret))
-        if opening is None:
-            pattern = 0x10 if is_secret else 0
-            index = _STATIC_NAME_INDEX.get(name)
-            if index is not None:
-                opening = _integer(pattern, 4, index)
-            else:
-                opening = bytes((pattern,)) + _integer(0, 7, len(name)) + name
-            if len(self._openings) < _CACHED_NAMES:
-                self._openings[name, is_secret] = opening
+        pattern = 0x10 if is_hidden else 0
+        index = _STATIC_NAME_INDEX.get(name)
+        if index is not None:
+            opening = _integer(pattern, 4, index)
+        else:
+            opening = bytes((pattern,)) + _integer(0, 7, len(name)) + name
+        if len(self._openings) < _CACHED_NAMES:
+            self._openings[name, is_hidden] = opening
         return opening
 
 
@@ -130,10 +111,6 @@ class Codec:
 def list_bytes(fields: Fields) -> int:
     """Return the size of a header list as SETTINGS_MAX_HEADER_LIST_SIZE counts it (6.5.2)."""
     return sum(len(name) + len(value) + 32 for name, value in fields)
-
-
-def _is_secret(field: Field) -> bool:
-    return isinstance(field, NeverIndexedHeaderTuple) or field[0] in _SECRET
 
 
 def _integer(pattern: int, bits: int, value: int) -> bytes:

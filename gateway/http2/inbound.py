@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from gateway.http2 import frames
 from gateway.http2.block import HeaderBlock
+from gateway.http2.decoder import HeaderDecoder
 from gateway.http2.field_rules import MalformedMessage, check_request, check_response, check_trailers, is_interim
 from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
 from gateway.http2.guard import Guard
-from gateway.http2.headers import Codec, Fields, HeaderDecoder
+from gateway.http2.headers import Codec, Fields
 from gateway.http2.limits import Limits
 from gateway.http2.outbound import Outbound
 from gateway.http2.owner import ConnectionOwner, Nobody
