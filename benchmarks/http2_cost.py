@@ -1,10 +1,11 @@
-"""What the HTTP/2 core spends on one DATA frame: from one connection's bytes to the other's, without sockets.
+"""What the HTTP/2 core spends on one DATA frame and on one call, from one connection's bytes to the other's.
 
     python -m benchmarks.http2_cost
 
 Two connections in memory, as in the relay: a client's side towards the replica, a server's towards the agent. Each
-frame is read, accounted, patched, put out and credited. CPU time of this process; the median of the runs, and the
-lowest and highest.
+frame is read, accounted, patched, put out and credited. A call is request headers that nobody has met, one message,
+response headers, one message and trailers, each read, checked and sent on. CPU time of this process; the median of
+the runs, and the lowest and highest.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from statistics import median
 
 from gateway.http2 import frames
 from gateway.http2.connection import Connection
-from gateway.http2.headers import Codec, Field, Fields
+from gateway.http2.headers import Codec, Field, Fields, HeaderEncoder
 from gateway.http2.limits import Limits, Rate
 from gateway.http2.streams import Stream
 
@@ -25,6 +26,7 @@ REQUEST: tuple[Field, ...] = (
     (b":authority", b"a"),
 )
 RESPONSE: tuple[Field, ...] = ((b":status", b"200"), (b"content-type", b"application/grpc"))
+ACK = frames.frame(frames.SETTINGS, frames.ACK, 0)
 WIDEST = frames.MAX_WINDOW_BYTES
 FRAMES = 25_600
 """In one run, or fewer where they are large."""
@@ -38,11 +40,23 @@ SHAPES = (
 )
 
 
+CALL: tuple[Field, ...] = (
+    *REQUEST,
+    (b"te", b"trailers"),
+    (b"content-type", b"application/grpc"),
+    (b"user-agent", b"grpc-python-asyncio/1.85.1 grpc-c/55.0.0"),
+    (b"grpc-accept-encoding", b"identity, deflate, gzip"),
+)
+TRAILERS: tuple[Field, ...] = ((b"grpc-status", b"0"),)
+CALLS = 400
+
+
 class Owner:
     """Owns one side of a pair; forwards what its streams receive, where there is something to forward to."""
 
     def __init__(self) -> None:
         self.requests: list[Stream] = []
+        self.fields: Fields = ()
 
     def on_output(self) -> None: ...
     def on_peer_ready(self) -> None: ...
@@ -51,6 +65,7 @@ class Owner:
 
     def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
         self.requests.append(stream)
+        self.fields = fields
 
 
 class Forwarder:
@@ -77,16 +92,16 @@ class Forwarder:
 
 def relay(streams: int) -> tuple[Connection, Connection]:
     """Return the replica's and the agent's connection with that many streams open from one to the other."""
-    codec, limits = Codec(), Limits(streams=streams, header_bytes=Rate(2**30, 0))
+    codec, limits = Codec(), Limits(streams=streams + 1, header_bytes=Rate(2**30, 0))
     owner = Owner()
     agent = Connection(owner, is_server=True, limits=limits, codec=codec, clock=time.monotonic)
     replica = Connection(Owner(), is_server=False, limits=limits, codec=codec, clock=time.monotonic)
     opening = [frames.PREFACE, frames.settings([(frames.Setting.INITIAL_WINDOW_SIZE, WIDEST)])]
-    opening.append(frames.window_update(0, WIDEST - frames.DEFAULT_WINDOW_BYTES))
+    opening.append(ACK + frames.window_update(0, WIDEST - frames.DEFAULT_WINDOW_BYTES))
     block = codec.encoder.encode(REQUEST)
     opening += [frames.header_block(1 + 2 * i, block, end_stream=True) for i in range(streams)]
     agent.receive(b"".join(opening))
-    replica.receive(frames.settings([]))
+    replica.receive(frames.settings([]) + ACK)
     for agent_stream in owner.requests:
         forwarder = Forwarder(replica, agent, agent_stream)
         forwarder.stream = replica.open_stream(REQUEST, forwarder, is_end=True)
@@ -118,16 +133,53 @@ def measure(streams: int, frames_a_read: int, size: int, clock: Callable[[], flo
     return (clock() - started_at) / (len(chunks) * frames_a_read) * 1e6
 
 
+class Caller(Forwarder):
+    """Receives one call's answer from the replica; gives all of it to the agent."""
+
+    def on_headers(self, fields: Fields, is_end: bool) -> None:
+        self._agent.send_headers(self._agent_stream, fields, is_end=is_end)
+
+
+def measure_calls(clock: Callable[[], float]) -> float:
+    """Return microseconds of CPU a call."""
+    replica, agent = relay(0)
+    owner = agent.owner
+    assert isinstance(owner, Owner)
+    encoder, message = HeaderEncoder(), b"x" * 125
+    requests: list[bytes] = []
+    for number in range(CALLS):
+        block = encoder.encode([*CALL, (b"grpc-timeout", b"%du" % (1_000_000 + number))])
+        end = frames.frame(frames.DATA, frames.END_STREAM, 1 + 2 * number, message)
+        requests.append(frames.header_block(1 + 2 * number, block, end_stream=False) + end)
+    response, trailers = encoder.encode(RESPONSE), encoder.encode(TRAILERS)
+    started_at = clock()
+    for number, request in enumerate(requests):
+        stream_id = 1 + 2 * number
+        agent.receive(request)
+        agent_stream = owner.requests.pop()
+        caller = Caller(replica, agent, agent_stream)
+        caller.stream = replica.open_stream(owner.fields, caller)
+        replica.send_data(caller.stream, message, is_end=True)
+        answer = frames.header_block(stream_id, response, end_stream=False)
+        answer += frames.frame(frames.DATA, 0, stream_id, message)
+        replica.receive(answer + frames.header_block(stream_id, trailers, end_stream=True))
+        b"".join(replica.take_output())
+        b"".join(agent.take_output())
+    return (clock() - started_at) / CALLS * 1e6
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.http2_cost")
     parser.add_argument("--runs", type=int, default=15)
     runs: int = parser.parse_args().runs
-    results: dict[str, list[float]] = {name: [] for name, *_ in SHAPES}
+    results: dict[str, list[float]] = {name: [] for name in (*[shape[0] for shape in SHAPES], "call")}
     for _ in range(runs):
+        results["call"].append(measure_calls(time.process_time))
         for name, streams, frames_a_read, size in SHAPES:
             results[name].append(measure(streams, frames_a_read, size, time.process_time))
     for name, figures in results.items():
-        print(f"{name:18} {median(figures):6.2f} us a frame  ({min(figures):.2f} to {max(figures):.2f})")
+        unit = "call" if name == "call" else "frame"
+        print(f"{name:18} {median(figures):7.2f} us a {unit}  ({min(figures):.2f} to {max(figures):.2f})")
 
 
 if __name__ == "__main__":
