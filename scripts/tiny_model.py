@@ -14,7 +14,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-SEED = 20
+SEED = 18
+"""Of the first 40 the one whose greedy answers, three of 300 tokens, vary to the end and are never close decisions."""
 LAYERS = 2
 HIDDEN = 128
 FEED_FORWARD = 256
@@ -23,7 +24,7 @@ KV_HEADS = 1
 HEAD_DIM = 64  # vLLM's CPU attention takes 32 and more
 CONTEXT_TOKENS = 1024
 LOGIT_DEVIATION = 4.0
-"""The best two logits differ by about a third of this: far more than the rounding of another batch changes."""
+"""Far apart: in those answers the best two logits differ by 0.004 at least, and rounding in another batch by 1e-5."""
 
 Tensor = tuple[list[int], "array[float]"]
 """Shape and values."""

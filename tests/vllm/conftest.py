@@ -18,7 +18,7 @@ from benchmarks.processes import Processes
 from tests.serving.conftest import grpc_keeps_its_poller
 from tests.vllm.setting import ENVIRONMENT, START_S, replica_command
 
-__all__ = ("engine", "grpc_keeps_its_poller", "llm", "loads")
+__all__ = ("engine", "engine_settings", "grpc_keeps_its_poller", "llm", "loads")
 
 collect_ignore_glob: list[str] = []
 if find_spec("vllm") is None:
@@ -28,16 +28,17 @@ else:
     with warnings.catch_warnings():
         # vLLM and what it imports are full of them.
         warnings.simplefilter("ignore")
-        from tests.vllm.engines import engine, llm, loads
+        from tests.vllm.engines import engine, engine_settings, llm, loads
 
 FOLDER = Path(__file__).parent
+UNCLOSED = "ignore:Unclosed context:ResourceWarning"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.vllm)
-            item.add_marker(pytest.mark.filterwarnings("default", "error:::(serving|gateway|tests)"))
+            item.add_marker(pytest.mark.filterwarnings("default", "error:::(serving|gateway|tests)", UNCLOSED))
 
 
 @pytest.fixture(scope="session")

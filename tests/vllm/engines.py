@@ -23,7 +23,7 @@ def loads() -> SchedulerLoads:
 
 
 @pytest.fixture(scope="session")
-def settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> VllmSettings:
+def engine_settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> VllmSettings:
     """Of `engine`: the tiny model with an adapter called `calm`."""
     adapter = tmp_path_factory.mktemp("calm")
     make_adapter(adapter)
@@ -31,9 +31,9 @@ def settings(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Vllm
 
 
 @pytest.fixture(scope="session")
-async def llm(anyio_backend: str, settings: VllmSettings, loads: SchedulerLoads) -> AsyncIterator[AsyncLLM]:
+async def llm(anyio_backend: str, engine_settings: VllmSettings, loads: SchedulerLoads) -> AsyncIterator[AsyncLLM]:
     """vLLM itself, to compare with."""
-    started = await launch(engine_arguments(settings), loads)
+    started = await launch(engine_arguments(engine_settings), loads)
     # Its tasks and sockets come with the first request.
     async for _ in started.generate(tokens_input([1]), SamplingParams(max_tokens=1), "first"):
         pass
@@ -42,7 +42,7 @@ async def llm(anyio_backend: str, settings: VllmSettings, loads: SchedulerLoads)
 
 
 @pytest.fixture(scope="session")
-async def engine(anyio_backend: str, settings: VllmSettings, llm: AsyncLLM, loads: SchedulerLoads) -> VllmEngine:
+async def engine(anyio_backend: str, engine_settings: VllmSettings, llm: AsyncLLM, loads: SchedulerLoads) -> VllmEngine:
     """The engine around `llm`."""
     tasks = frozenset[str](await llm.get_supported_tasks())
-    return VllmEngine(llm, loads, settings, tasks, lora_folders(settings))
+    return VllmEngine(llm, loads, engine_settings, tasks, lora_folders(engine_settings))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
@@ -19,11 +18,10 @@ from serving.engines.vllm.load import SchedulerLoads
 
 
 class Llm(AsyncLLM):
-    """AsyncLLM that is closed once. What is left to vLLM's own `__del__` fails at the end of the interpreter."""
+    """AsyncLLM without a finalizer: ours is closed, and vLLM's fails when it runs at the end of the interpreter."""
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
-            super().__del__()
+        pass
 
 
 async def launch(arguments: Mapping[str, Any], loads: SchedulerLoads) -> AsyncLLM:
