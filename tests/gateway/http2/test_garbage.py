@@ -45,7 +45,7 @@ SENSIBLE = st.sampled_from(
     ]
 )  # fmt: skip
 NONSENSE = st.builds(frames.frame, st.integers(0, 12), st.integers(0, 255), STREAM_IDS, st.binary(max_size=40))
-WIRES = st.lists(SENSIBLE | NONSENSE | st.binary(max_size=20), max_size=25).map(b"".join)
+WIRES = st.lists(SENSIBLE | NONSENSE | st.binary(max_size=20), max_size=15).map(b"".join)
 
 
 def peer_with_streams(*, is_server: bool) -> RawPeer:

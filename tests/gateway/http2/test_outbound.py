@@ -163,6 +163,26 @@ def test_a_reset_drops_what_waits() -> None:
     assert not peer.connection.streams
 
 
+def test_a_stream_that_is_reset_loses_its_turn() -> None:
+    peer = RawPeer()
+    first, _ = answering(peer, 1)
+    second, _ = answering(peer, 3)
+    peer.connection.pause()
+    for stream in (first, second):
+        peer.connection.send_data(stream, b"token")
+    peer.connection.reset(first, ErrorCode.CANCEL)
+    peer.connection.resume()
+    assert [(frame.kind, frame.stream_id) for frame in peer.sent()] == [(frames.RST_STREAM, 1), (frames.DATA, 3)]
+
+
+def test_a_wider_window_is_acknowledged_before_it_is_used() -> None:
+    peer = RawPeer()
+    peer.send(window(0))
+    stream, _ = answering(peer)
+    peer.connection.send_data(stream, b"token")
+    assert [frame.kind for frame in peer.send(window(5))] == [frames.SETTINGS, frames.DATA]
+
+
 def test_the_peer_s_reset_drops_what_waits() -> None:
     peer = RawPeer()
     peer.send(window(0))
