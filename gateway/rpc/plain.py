@@ -8,6 +8,7 @@ _PAGE: Final = (
     b"This is an inference gateway. It serves gRPC over HTTP/2: service inference.v1.Inference.\n"
     b"Ask it with a gRPC client, or with: inference-gateway generate --help\n"
 )
+_NOTHING: Final = b"There is nothing here. GET / says what this is.\n"
 _HTTP1_PAGE: Final = (
     b"This port speaks gRPC over HTTP/2 without TLS: use a gRPC client, or curl --http2-prior-knowledge.\n"
 )
@@ -20,7 +21,8 @@ HTTP1_ANSWER: Final = (
 class NotGrpc(Exception):
     """A request that gets a plain HTTP answer."""
 
-    def __init__(self, status: bytes, body: bytes, *more: Field) -> None:
+    def __init__(self, status: bytes, body: bytes, *more: Field, is_head: bool = False) -> None:
+        """`is_head`: the body is only described."""
         super().__init__(status)
         length = b"%d" % len(body)
         self.fields: Fields = (
@@ -29,17 +31,14 @@ class NotGrpc(Exception):
             (b"content-length", length),
             *more,
         )
-        self.body = body
+        self.body = b"" if is_head else body
 
 
 def require_grpc(method: bytes, path: bytes, content_type: bytes) -> None:
     """Raise NotGrpc unless these may begin a gRPC call (PROTOCOL-HTTP2.md, Requests)."""
-    if method == b"GET" and path == b"/":
-        raise NotGrpc(b"200", _PAGE)
-    if method == b"HEAD":
-        raise NotGrpc(b"200" if path == b"/" else b"404", b"")
-    if method == b"GET":
-        raise NotGrpc(b"404", b"There is nothing here. GET / says what this is.\n")
+    if method in (b"GET", b"HEAD"):
+        status, body = (b"200", _PAGE) if path == b"/" else (b"404", _NOTHING)
+        raise NotGrpc(status, body, is_head=method == b"HEAD")
     if method != b"POST":
         raise NotGrpc(b"405", b"gRPC is POST.\n", (b"allow", b"GET, HEAD, POST"))
     subtype = content_type.lower().removeprefix(b"application/grpc")

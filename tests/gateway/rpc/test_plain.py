@@ -24,7 +24,13 @@ def test_what_is_not_grpc_gets_a_plain_answer(method: bytes, path: bytes, conten
     with pytest.raises(NotGrpc) as answer:
         require_grpc(method, path, content_type)
     assert answer.value.fields[0] == (b":status", status)
-    assert check_response(answer.value.fields) == len(answer.value.body)
+    assert check_response(answer.value.fields) == len(answer.value.body) or method == b"HEAD"
+
+
+def test_head_describes_what_get_would_bring() -> None:
+    answers = [plain_answer(method) for method in (b"GET", b"HEAD")]
+    assert answers[0].fields == answers[1].fields
+    assert (len(answers[0].body) > 0, answers[1].body) == (True, b"")
 
 
 @pytest.mark.parametrize("content_type", [b"application/grpc", b"application/grpc+proto", b"Application/gRPC;a=b"])
@@ -33,9 +39,7 @@ def test_grpc_passes(content_type: bytes) -> None:
 
 
 def test_the_page_says_what_listens_here() -> None:
-    with pytest.raises(NotGrpc) as answer:
-        require_grpc(b"GET", b"/", b"")
-    assert b"gRPC" in answer.value.body
+    assert b"gRPC" in plain_answer(b"GET").body
 
 
 def test_the_answer_to_http_1_is_as_long_as_it_says() -> None:
@@ -43,3 +47,9 @@ def test_the_answer_to_http_1_is_as_long_as_it_says() -> None:
     assert head.startswith(b"HTTP/1.1 505 ")
     assert b"content-length: %d" % len(body) in head
     assert body.count(b"\n") == 1
+
+
+def plain_answer(method: bytes) -> NotGrpc:
+    with pytest.raises(NotGrpc) as answer:
+        require_grpc(method, b"/", b"")
+    return answer.value
