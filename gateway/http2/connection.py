@@ -36,8 +36,8 @@ class Connection(Inbound):
         clock: Callable[[], float],
         http1_answer: bytes = b"",
     ) -> None:
-        """`clock` is monotonic, seconds; it is asked only when a limit of work is reached. `http1_answer` goes to a
-        peer that speaks HTTP/1 to a server."""
+        """`clock` is monotonic, seconds; it is never asked for a token. `http1_answer` goes to a peer that speaks
+        HTTP/1 to a server."""
         super().__init__(owner, is_server=is_server, limits=limits, codec=codec, clock=clock)
         self.fault: ConnectionFault | None = None
         """Why we ended the connection."""

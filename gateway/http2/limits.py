@@ -31,9 +31,11 @@ class Limits:
     continuation_frames: int = 16
     """For one header list."""
     resets: Rate = Rate(1_000, 33)
-    """Streams that the peer resets before they are answered (rapid reset, CVE-2023-44487), or makes us reset
+    """Streams that the peer resets soon, before they are answered (rapid reset, CVE-2023-44487), or makes us reset
     (MadeYouReset, CVE-2025-8671). nghttp2's figures; each stream that is answered to its end earns one more, since
     agents do cancel."""
+    soon_s: float = 1.0
+    """Envoy's figure. Who has waited longer may give up, and a thousand agents behind one proxy do so at once."""
     idle_frames: Rate = Rate(10_000, 1_000)
     """Frames that carry nothing: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, unknown ones, DATA without
     content or for nobody (CVE-2019-9511, 9512, 9517, 9518). Some 3 us of work each. What we send earns more, so

@@ -118,6 +118,7 @@ class Stream:
         "is_answered",
         "is_plain",
         "is_receiving",
+        "opened_at",
         "pending",
         "pending_trailers",
         "receive_window",
@@ -138,6 +139,8 @@ class Stream:
         flag beside all these, because every token asks."""
         self.is_answered = False
         """We have sent headers."""
+        self.opened_at = 0.0
+        """Set by servers: the connection's clock, seconds."""
         self.has_headers = False
         """The peer's first header list (not 1xx) has arrived: the next one is trailers."""
         self.content_left: int | None = None

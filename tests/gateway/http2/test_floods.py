@@ -92,6 +92,14 @@ def test_rapid_reset() -> None:
     assert len(peer.owner.requests) == 21
 
 
+def test_agents_that_have_waited_may_all_give_up() -> None:
+    peer = RawPeer(limits=LIMITS)
+    for stream_id in range(1, 201, 2):
+        peer.request(stream_id)
+        peer.now_s += 1
+        assert peer.send(frames.rst_stream(stream_id, ErrorCode.CANCEL)) == []
+
+
 def test_made_you_reset() -> None:
     for breach in (frames.window_update(1, 0), frames.window_update(1, 2**31 - 1), headers(1, TRAILERS)):
         assert reset_streams(RawPeer(limits=LIMITS), 100, breach) == 20
