@@ -7,6 +7,7 @@ wants uvloop says `@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_
 import asyncio
 import gc
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ from hypothesis import settings
 settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=100, database=None)
 settings.register_profile("explore", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+# A shell that starts this in the background ignores SIGINT for it, and every process that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Peers and transports may need some turns of the loop to notice that they are closed.
 SETTLING_TIME_S = 1.0
