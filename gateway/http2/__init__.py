@@ -2,7 +2,8 @@
 
 `connection.Connection` is the whole of it; it knows nothing of gRPC or of asyncio, and time is an argument.
 
-    connection                            the frame loop, the connection's own frames, what an owner may ask
+    connection                            the frame loop, and what an owner may ask
+    control                               the connection's own frames, and how it ends
     inbound                               the frames of streams, and the windows that we give
     outbound                              what leaves, what waits for a window, and whose turn it is
     streams                               a stream, and the total table of its states

@@ -7,23 +7,22 @@ and `fault` says why. `receive` raises nothing else, whatever the bytes.
 from collections.abc import Callable
 from typing import ClassVar
 
-from gateway.http2 import frames, settings
-from gateway.http2.frames import ConnectionFault, ErrorCode, Setting, StreamFault
+from gateway.http2 import frames
+from gateway.http2.control import Control
+from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
 from gateway.http2.headers import Codec, Fields
-from gateway.http2.inbound import Inbound
 from gateway.http2.limits import Limits
 from gateway.http2.owner import ConnectionOwner
 from gateway.http2.preface import Greeting, greeting
-from gateway.http2.streams import State, Stream, StreamReceiver
+from gateway.http2.streams import Stream, StreamReceiver
 
 __all__ = ["Connection", "ConnectionOwner"]
 
 _unpack_head = frames.HEAD.unpack_from
 _MAX_HEAD = frames.MAX_FRAME_BYTES << 8 | 0xFF
-_DRAIN_PING = b"drain..."
 
 
-class Connection(Inbound):
+class Connection(Control):
     """A server's or a client's side, by `is_server`."""
 
     def __init__(
@@ -39,18 +38,12 @@ class Connection(Inbound):
         """`clock` is monotonic, seconds; it is never asked for a token. `http1_answer` goes to a peer that speaks
         HTTP/1 to a server."""
         super().__init__(owner, is_server=is_server, limits=limits, codec=codec, clock=clock)
-        self.fault: ConnectionFault | None = None
-        """Why we ended the connection."""
-        self.peer_streams = frames.MAX_STREAM_ID
-        """SETTINGS_MAX_CONCURRENT_STREAMS of the peer."""
-        self.is_draining = False
-        """No new streams: we have said so by GOAWAY or, to a client, the server has."""
         self._http1_answer = http1_answer
         self._rest = b""
-        self._awaits_preface = is_server
         self._awaits_settings = True
         if not is_server:
-            self._emit(frames.PREFACE + settings.announcement(limits, is_server=False))
+            self._emit(frames.PREFACE)
+            self._announce()
 
     # What the owner asks for.
 
@@ -71,37 +64,6 @@ class Connection(Inbound):
     def is_exhausted(self) -> bool:
         """Stream ids are used up (5.1.1): the connection has to be replaced."""
         return self.last_stream_id >= frames.MAX_STREAM_ID
-
-    @property
-    def is_finished(self) -> bool:
-        """Nothing will happen here any more: the socket can be closed."""
-        if self.fault is not None:
-            return True
-        is_last = not self.is_server or self._refuses_above < frames.MAX_STREAM_ID
-        return self.is_draining and is_last and not self.streams
-
-    def ping(self, payload: bytes) -> None:
-        """Ask for an answer; `payload` has 8 bytes."""
-        self._emit(frames.frame(frames.PING, 0, 0, payload))
-
-    def drain(self) -> None:
-        """Take no new streams. A server says so in two phases, so that those already on their way are served (6.8)."""
-        if self.is_draining:
-            return
-        self.is_draining = True
-        if self.is_server:
-            self._emit(frames.goaway(frames.MAX_STREAM_ID, ErrorCode.NO_ERROR, b"drain"))
-            self.ping(_DRAIN_PING)
-        else:
-            self._emit(frames.goaway(0, ErrorCode.NO_ERROR, b"drain"))
-
-    def abort(self, code: ErrorCode, message: str) -> None:
-        """End the connection now; its receivers are the owner's to tell."""
-        if self.fault is None:
-            self.fault = ConnectionFault(code, message)
-            self.is_draining = True
-            last = min(self.last_stream_id, self._refuses_above) if self.is_server else 0
-            self._emit(frames.goaway(last, code, message.encode("utf-8", "replace")[:256]))
 
     # What the peer sends.
 
@@ -132,8 +94,7 @@ class Connection(Inbound):
             self._emit(self._http1_answer)
             self.fault = ConnectionFault(ErrorCode.HTTP_1_1_REQUIRED, "the peer speaks HTTP/1")
             return len(data)
-        # Not earlier: only a peer that speaks HTTP/2 can make sense of it.
-        self._emit(settings.announcement(self.limits, is_server=True))
+        self._announce()
         if spoken is not Greeting.HTTP2:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
         return len(frames.PREFACE)
@@ -191,82 +152,16 @@ class Connection(Inbound):
         if handler is not None:
             handler(self, flags, stream_id, payload)
 
-    # The frames of the connection, by type; those of its streams are Inbound's.
-
-    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
-        if flags & frames.ACK:
-            if payload:
-                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS with ACK and a payload")
-            # We send SETTINGS once, so the first ACK is for them; others change nothing.
-            self._decoder.forbid_table()
-            return
-        self._guard.count_settings()
-        values = settings.read(payload, from_client=self.is_server)
-        self.peer_streams = values.get(Setting.MAX_CONCURRENT_STREAMS, self.peer_streams)
-        # The peer may hold us to a wider window only once it has our ACK.
-        self._reply(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._change_initial_window(values.get(Setting.INITIAL_WINDOW_SIZE, self.peer_window_bytes))
-
-    def _change_initial_window(self, size: int) -> None:
-        """Windows of open streams change by the difference, and may become negative (6.9.2)."""
-        delta = size - self.peer_window_bytes
-        if not delta:
-            return
-        self.peer_window_bytes = size
-        for stream in self.streams.values():
-            stream.send_window += delta
-            if stream.send_window > frames.MAX_WINDOW_BYTES:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a stream's window above 2^31-1")
-            self._queue(stream)
-        self._pump()
-
-    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
-        if len(payload) != 8:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PING is not 8 bytes")
-        if not flags & frames.ACK:
-            self._reply(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif payload == _DRAIN_PING and self.is_draining and self.is_server:
-            self._finish_drain()
-        else:
-            self.owner.on_ping_ack(payload)
-
-    def _finish_drain(self) -> None:
-        """The peer has seen our first GOAWAY: what it has opened by now is what we serve."""
-        if self._refuses_above == frames.MAX_STREAM_ID:
-            self._refuses_above = self.last_stream_id
-            self._emit(frames.goaway(self.last_stream_id, ErrorCode.NO_ERROR, b"drain"))
-
-    def _on_goaway(self, flags: int, stream_id: int, payload: bytes) -> None:
-        if stream_id:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
-        if len(payload) < 8:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is too short")
-        if not self.is_server:
-            self.is_draining = True
-            self._leave_unprocessed(frames.read_stream_id(payload))
-        self.owner.on_goaway(frames.read_word(payload, 4), payload[8:])
-
-    def _leave_unprocessed(self, last_stream_id: int) -> None:
-        """The server has not looked at any stream above (6.8)."""
-        for stream in [s for s in self.streams.values() if s.id > last_stream_id]:
-            self._drop(stream, State.RESET)
-            self._resets.add(stream.id)
-            stream.receiver.on_reset(ErrorCode.REFUSED_STREAM)
-
     # The protocol's own table of frame types; others are ignored (5.5).
     _HANDLERS: ClassVar[dict[int, Callable[["Connection", int, int, bytes], None]]] = {
-        frames.DATA: Inbound._on_data,
-        frames.HEADERS: Inbound._on_headers,
-        frames.PRIORITY: Inbound._on_priority,
-        frames.RST_STREAM: Inbound._on_rst_stream,
-        frames.SETTINGS: _on_settings,
-        frames.PUSH_PROMISE: Inbound._on_push_promise,
-        frames.PING: _on_ping,
-        frames.GOAWAY: _on_goaway,
-        frames.WINDOW_UPDATE: Inbound._on_window_update,
-        frames.CONTINUATION: Inbound._on_continuation,
+        frames.DATA: Control._on_data,
+        frames.HEADERS: Control._on_headers,
+        frames.PRIORITY: Control._on_priority,
+        frames.RST_STREAM: Control._on_rst_stream,
+        frames.SETTINGS: Control._on_settings,
+        frames.PUSH_PROMISE: Control._on_push_promise,
+        frames.PING: Control._on_ping,
+        frames.GOAWAY: Control._on_goaway,
+        frames.WINDOW_UPDATE: Control._on_window_update,
+        frames.CONTINUATION: Control._on_continuation,
     }

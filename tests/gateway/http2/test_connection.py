@@ -153,6 +153,18 @@ def test_an_agent_that_leaves_does_not_stop_the_server_from_draining() -> None:
     assert last_ids(peer.sent()) == [frames.MAX_STREAM_ID]
 
 
+def test_settings_come_first_even_where_nobody_has_spoken() -> None:
+    drained, aborted = RawPeer(opening=b""), RawPeer(opening=b"")
+    drained.connection.drain()
+    aborted.connection.abort(ErrorCode.SETTINGS_TIMEOUT, "no preface in time")
+    for peer in (drained, aborted):
+        answer = peer.sent()
+        assert [frame.kind for frame in answer] == [frames.SETTINGS, frames.WINDOW_UPDATE, frames.GOAWAY]
+        assert last_ids(answer) == [0]
+        assert peer.connection.is_finished
+        assert peer.send(frames.PREFACE, settings(), headers()) == []
+
+
 def test_a_client_drains_in_one_phase() -> None:
     peer = RawPeer(is_server=False)
     stream, _ = peer.open()
