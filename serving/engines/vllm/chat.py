@@ -9,6 +9,7 @@ from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionReque
 from vllm.exceptions import VLLMClientError
 from vllm.parser import DelegatingParser, Parser, ParserManager
 from vllm.renderers import BaseRenderer
+from vllm.tokenizers import TokenizerLike
 from vllm.tool_parsers import ToolParser
 from vllm.utils.mistral import is_mistral_tokenizer
 
@@ -29,13 +30,13 @@ class ModelChat(ChatFormat):
     """Text only: images would need more of a prompt than its ids."""
 
     def __init__(self, renderer: BaseRenderer, model_config: ModelConfig, settings: VllmSettings) -> None:
-        """Raises ValueError for parsers that vLLM does not have, or that do not suit the model."""
+        """Raises ValueError as `find_parser`."""
         self._renderer = renderer
         self._tokenizer = renderer.get_tokenizer()
         self._model_config = model_config
         self._has_tool_parser = bool(settings.tool_parser)
         self._has_parser = bool(settings.tool_parser or settings.reasoning_parser)
-        self._parser_class = _parser_class(renderer, model_config, settings)
+        self._parser_class = find_parser(settings, model_config, self._tokenizer)
 
     def render(
         self, messages: Sequence[pb.ChatMessage], tools: Sequence[pb.Tool], template_arguments_json: str
@@ -90,15 +91,18 @@ class ModelChat(ChatFormat):
         )
 
 
-def _parser_class(renderer: BaseRenderer, model_config: ModelConfig, settings: VllmSettings) -> type[Parser]:
+def find_parser(
+    settings: VllmSettings, model_config: ModelConfig | None = None, tokenizer: TokenizerLike | None = None
+) -> type[Parser]:
+    """Raises ValueError for parsers that vLLM does not have, or that do not suit the tokenizer, if one is given."""
     try:
         found = ParserManager.get_parser(
             tool_parser_name=settings.tool_parser or None,
             reasoning_parser_name=settings.reasoning_parser or None,
             enable_auto_tools=bool(settings.tool_parser),
-            model_name=model_config.model,
-            is_harmony=model_config.hf_config.model_type == "gpt_oss",
-            tokenizer=renderer.get_tokenizer(),
+            model_name=settings.model_path or settings.model,
+            is_harmony=model_config is not None and model_config.hf_config.model_type == "gpt_oss",
+            tokenizer=tokenizer,
         )
     except TypeError as error:
         raise ValueError(f"tool_parser, reasoning_parser: {error}") from error

@@ -26,7 +26,7 @@ from serving.engine import (
     UnsupportedField,
 )
 from serving.engines.vllm import sampling
-from serving.engines.vllm.chat import ModelChat
+from serving.engines.vllm.chat import ModelChat, find_parser
 from serving.engines.vllm.choices import ChoiceRequest, Outputs, choice_requests, delta_of
 from serving.engines.vllm.launch import launch
 from serving.engines.vllm.load import SchedulerLoads
@@ -40,8 +40,9 @@ SHUTDOWN_S = 8.0
 async def create(settings: VllmSettings) -> "VllmEngine":
     """Return an engine on the running loop. Raises ValueError for settings that cannot be, in a line that says which,
     and EngineDead where vLLM does not start."""
-    loads = SchedulerLoads()
     folders = lora_folders(settings)
+    find_parser(settings)  # before minutes of loading
+    loads = SchedulerLoads()
     llm = await launch(engine_arguments(settings), loads)
     try:
         tasks = frozenset[str](await llm.get_supported_tasks())

@@ -34,9 +34,9 @@ async def launch(arguments: Mapping[str, Any], loads: SchedulerLoads) -> AsyncLL
     except RuntimeError as error:
         raise EngineDead(f"vLLM did not start, and wrote above why: {error}") from error
     except asyncio.CancelledError:
-        # The thread cannot be cancelled. Without its process it gives up at once.
+        # The thread cannot be cancelled. Without its process it gives up within 10 s; that heeds no other signal yet.
         for process in active_children():
-            process.terminate()
+            process.kill()
         raise
 
 
@@ -60,7 +60,7 @@ def _launch(arguments: Mapping[str, Any], loads: SchedulerLoads) -> AsyncLLM:
     try:
         config = AsyncEngineArgs(**arguments).create_engine_config(UsageContext.OPENAI_API_SERVER)
     except (OSError, ValueError) as error:
-        raise ValueError(f"vLLM does not take engine_args: {_one_line(error)}") from error
+        raise ValueError(f"vLLM refuses {arguments['model']!r} or its engine_args: {_one_line(error)}") from error
     return Llm.from_vllm_config(
         config,
         usage_context=UsageContext.OPENAI_API_SERVER,
