@@ -94,3 +94,7 @@ bench-overhead: tools ## CPU that a worker spends on a message, beside its peers
 clean: ## Remove everything that make has made
 	rm -rf .venv .venv-interop .venv-vllm $(INTEROP_NODE)/node_modules .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: test-fronts
+test-fronts: test-interop ## The same agents behind Envoy, HAProxy and nginx
+	$(PYTEST) -m interop -k "haproxy or nginx or envoy"
