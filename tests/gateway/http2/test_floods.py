@@ -123,6 +123,15 @@ def test_an_agent_that_cancels_half_of_what_it_asks_is_no_attacker() -> None:
     assert peer.connection.fault is None
 
 
+def test_each_answer_is_worth_one_reset_once() -> None:
+    peer = RawPeer(limits=LIMITS)
+    for stream_id in (1, 3, 5):
+        stream, _ = peer.request(stream_id, is_end=True)
+        peer.connection.send_headers(stream, RESPONSE, is_end=True)
+        peer.sent()
+    assert reset_streams(peer, 100, RST) == 20 + 3
+
+
 def test_a_stream_that_is_answered_may_be_reset() -> None:
     peer = RawPeer(limits=LIMITS)
     for stream_id in range(1, 401, 2):
