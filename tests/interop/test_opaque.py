@@ -168,7 +168,8 @@ async def test_cancel_after_first_response(opaque: At, target: Target) -> None:
 
 async def test_timeout_on_sleeping_server(opaque: At, target: Target) -> None:
     slow = {"payload": payload(27_182), "response_parameters": wanted(31_415, interval_us=2_000_000)}
-    for timeout_s in (0.001, 0.1):
+    # grpc.aio sometimes calls a deadline that passes while it writes an internal error, without any gateway as well.
+    for timeout_s in (0.1,) if opaque.name == "grpc.aio" else (0.001, 0.1):
         result = opaque.call(call("FullDuplexCall", slow, timeout_s=timeout_s))
         assert Code(result.code) is Code.DEADLINE_EXCEEDED
         assert not result.responses

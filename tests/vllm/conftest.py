@@ -18,7 +18,7 @@ from benchmarks.processes import Processes
 from tests.serving.conftest import grpc_keeps_its_poller
 from tests.vllm.setting import ENVIRONMENT, START_S, replica_command
 
-__all__ = ("engine", "engine_settings", "grpc_keeps_its_poller", "llm", "loads")
+__all__ = ("engine", "engine_settings", "grpc_keeps_its_poller", "leaves_nothing_running", "llm", "loads")
 
 collect_ignore_glob: list[str] = []
 if find_spec("vllm") is None:
@@ -28,7 +28,7 @@ else:
     with warnings.catch_warnings():
         # vLLM and what it imports are full of them.
         warnings.simplefilter("ignore")
-        from tests.vllm.engines import engine, engine_settings, llm, loads
+        from tests.vllm.engines import engine, engine_settings, leaves_nothing_running, llm, loads
 
 FOLDER = Path(__file__).parent
 UNCLOSED = "ignore:Unclosed context:ResourceWarning"

@@ -14,6 +14,7 @@ from serving.engines.vllm.launch import launch
 from serving.engines.vllm.load import SchedulerLoads
 from serving.engines.vllm.settings import VllmSettings, engine_arguments, lora_folders
 from tests.vllm.adapter import make_adapter
+from tests.vllm.generations import until
 from tests.vllm.setting import settings_of
 
 
@@ -46,3 +47,9 @@ async def engine(anyio_backend: str, engine_settings: VllmSettings, llm: AsyncLL
     """The engine around `llm`."""
     tasks = frozenset[str](await llm.get_supported_tasks())
     return VllmEngine(llm, loads, engine_settings, tasks, lora_folders(engine_settings))
+
+
+@pytest.fixture
+async def leaves_nothing_running(engine: VllmEngine) -> AsyncIterator[None]:
+    yield
+    await until(lambda: engine.load().running_requests == 0 and engine.load().queue_depth == 0)

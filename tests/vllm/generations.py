@@ -1,6 +1,7 @@
 """Generations, and all that comes of them."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,3 +44,10 @@ def generation(engine: Engine, sampling: Sampling, prompt: str = PROMPT, **field
 def text_of(engine: Engine, prompt_token_ids: Sequence[int], token_ids: Sequence[int]) -> str:
     decoder = engine.tokenizer.decoder(prompt_token_ids, skip_special_tokens=True)
     return "".join(decoder.decode(token_id) for token_id in token_ids) + decoder.flush()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for vLLM's other process to say so."""
+    async with asyncio.timeout(20.0):
+        while not is_so():
+            await asyncio.sleep(0.01)

@@ -1,10 +1,8 @@
-"""What the engine makes is what vLLM makes, and nothing of it goes on when nobody wants it any more."""
+"""What the engine makes is what vLLM makes."""
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +12,13 @@ from vllm.outputs import CompletionOutput
 from vllm.sampling_params import RequestOutputKind, SamplingParams
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from serving.engine import Ended, EngineOverloaded, Generation, Sampling, UnsupportedField
+from serving.engine import Ended, Generation, Sampling, UnsupportedField
 from serving.engines.vllm.engine import VllmEngine
 from tests.vllm.generations import GREEDY, PROMPT, generation, made, text_of
-from tests.vllm.setting import BLOCK_TOKENS, MAX_NUM_SEQS, MAX_QUEUED
+from tests.vllm.setting import BLOCK_TOKENS
 
-LONG = Sampling(max_tokens=900, temperature=0.0, ignore_eos=True)
+pytestmark = pytest.mark.usefixtures("leaves_nothing_running")
+
 RANDOM = Sampling(max_tokens=64, temperature=1.0, seed=3)
 
 
@@ -29,19 +28,6 @@ async def direct(llm: AsyncLLM, engine: VllmEngine, prompt: str = PROMPT, **para
     sampling = SamplingParams(**asked, output_kind=RequestOutputKind.FINAL_ONLY)
     (output,) = [each async for each in llm.generate(tokens_input(engine.tokenizer.encode(prompt)), sampling, "direct")]
     return output.outputs
-
-
-@pytest.fixture(autouse=True)
-async def leaves_nothing_running(engine: VllmEngine) -> AsyncIterator[None]:
-    yield
-    await until(lambda: engine.load().running_requests == 0 and engine.load().queue_depth == 0)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait for vLLM's other process to say so."""
-    async with asyncio.timeout(20.0):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 async def test_greedy_output_equals_a_direct_call(llm: AsyncLLM, engine: VllmEngine) -> None:
@@ -205,74 +191,6 @@ async def test_an_adapter_answers_by_its_name_alone(engine: VllmEngine) -> None:
         (await made(engine, generation(engine, GREEDY, lora_name=name)))[0].token_ids for name in ("", "calm", "calm")
     ]
     assert calm == again != plain
-
-
-async def test_the_urgent_goes_first(engine: VllmEngine) -> None:
-    """With all places taken, the one of two that wait whose priority is lower gets the next."""
-    order: list[str] = []
-
-    async def run(name: str, sampling: Sampling, priority: int) -> None:
-        asked = replace(generation(engine, sampling, priority=priority), request_id=name)
-        async with aclosing(engine.generate(asked)) as deltas:
-            async for _ in deltas:
-                if name not in order:
-                    order.append(name)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(MAX_NUM_SEQS):
-            group.create_task(run(f"running {number}", replace(GREEDY, max_tokens=100), 0))
-        await until(lambda: len(order) == MAX_NUM_SEQS)
-        group.create_task(run("normal", GREEDY, 0))
-        await until(lambda: engine.load().queue_depth == 1)
-        group.create_task(run("urgent", GREEDY, -5))
-    assert order[MAX_NUM_SEQS:] == ["urgent", "normal"]
-
-
-async def test_closing_a_stream_aborts_it_in_vllm(llm: AsyncLLM, engine: VllmEngine) -> None:
-    deltas = engine.generate(generation(engine, replace(LONG, n=3)))
-    seen: set[int] = set()
-    while len(seen) < 3:
-        seen.add((await anext(deltas)).index)
-    await until(lambda: engine.load().running_requests == 3)
-    await deltas.aclose()
-    await until(lambda: engine.load().running_requests == 0)
-    assert llm.get_num_queued_tokens() == 0
-
-
-async def test_a_stream_cancelled_at_any_moment_leaves_nothing(engine: VllmEngine) -> None:
-    async def run() -> None:
-        async with aclosing(engine.generate(generation(engine, replace(LONG, n=2)))) as deltas:
-            async for _ in deltas:
-                pass
-
-    for turns in range(12):
-        task = asyncio.ensure_future(run())
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    await until(lambda: engine.load().running_requests == 0 and engine.load().uncached_waiting_tokens == 0)
-
-
-async def test_what_does_not_fit_into_the_queue_is_refused_whole(engine: VllmEngine) -> None:
-    deltas = engine.generate(generation(engine, replace(LONG, n=MAX_QUEUED + 1)))
-    with pytest.raises(EngineOverloaded):
-        await anext(deltas)
-    await until(lambda: engine.load().uncached_waiting_tokens == 0)
-
-
-async def test_load_says_what_runs_and_what_waits(engine: VllmEngine) -> None:
-    idle = engine.load()
-    assert (idle.queue_depth, idle.running_requests, idle.uncached_waiting_tokens) == (0, 0, 0)
-    asked = generation(engine, replace(LONG, n=MAX_NUM_SEQS + 2))
-    async with aclosing(engine.generate(asked)) as deltas:
-        await anext(deltas)
-        await until(lambda: engine.load().running_requests == MAX_NUM_SEQS)
-        busy = engine.load()
-        assert busy.queue_depth == 2
-        assert busy.uncached_waiting_tokens == 2 * len(asked.prompt_token_ids)
-        assert 0 < busy.kv_cache_utilization < 1
 
 
 def refused_fields() -> list[tuple[str, Callable[[Generation], Generation]]]:
