@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from gateway.config import LOG_LEVELS, Settings, load_settings
+from gateway.config import LOG_LEVELS, Settings
 from gateway.errors import SettingsError
 from gateway.policies import POLICIES
+from gateway.settings_file import load_settings
 
 _DEFAULTS = Settings()
 
