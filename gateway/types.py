@@ -26,7 +26,7 @@ class LoadReport(NamedTuple):
     """Between 0 and 1."""
     uncached_waiting_tokens: float
     boot_id: int
-    """One life of the replica's process; 0 where it does not say."""
+    """One life of the replica's process; 0 where it does not say, and then `received_requests` means nothing."""
     received_requests: int
     """From this gateway, over the replica's life: those that the report has seen."""
     received_at: float
@@ -68,6 +68,9 @@ class View(NamedTuple):
     """Uncached prompt tokens of leases that have not seen their first token."""
     context_tokens: int
     """Prompt tokens of all leases."""
+    unseen_requests: int = 0
+    """Leases that `load` cannot have seen: sent since, or still on their way when it was made. Add them to its
+    `queue_depth`."""
 
 
 @dataclass(frozen=True, slots=True)

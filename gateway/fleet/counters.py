@@ -36,6 +36,11 @@ class Counters(Protocol):
         """The sum over all workers."""
         ...
 
+    def sent(self, slot: int) -> int:
+        """Requests ever counted in this life, over all workers: the sum of what `add` was given above 0. A worker that
+        crashes may take its part away."""
+        ...
+
     def changed_elsewhere(self) -> Iterable[int]:
         """Slots that other workers have written since this was last asked."""
         ...
@@ -48,6 +53,7 @@ class LocalCounters:
         self._slots: dict[tuple[str, int], int] = {}
         self._lives: dict[int, tuple[str, int]] = {}
         self._rows: list[list[int]] = []
+        self._sent: list[int] = []
         self._closing: set[int] = set()
         self._free: list[int] = []
 
@@ -69,6 +75,8 @@ class LocalCounters:
         row[0] += requests
         row[1] += prefill_tokens
         row[2] += context_tokens
+        if requests > 0:
+            self._sent[slot] += requests
         if slot in self._closing:
             self._free_if_idle(slot)
 
@@ -79,13 +87,19 @@ class LocalCounters:
         requests, prefill_tokens, context_tokens = self._rows[slot]
         return requests, prefill_tokens, context_tokens
 
+    def sent(self, slot: int) -> int:
+        return self._sent[slot]
+
     def changed_elsewhere(self) -> Iterable[int]:
         return ()
 
     def _take(self) -> int:
         if self._free:
-            return self._free.pop()
+            slot = self._free.pop()
+            self._sent[slot] = 0
+            return slot
         self._rows.append([0, 0, 0])
+        self._sent.append(0)
         return len(self._rows) - 1
 
     def _free_if_idle(self, slot: int) -> None:

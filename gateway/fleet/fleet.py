@@ -7,7 +7,7 @@ from gateway.errors import Reason, Refused
 from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica
 from gateway.fleet.views import Candidates, Views
-from gateway.types import Facts, ReplicaRecord, ReplicaState, Snapshot, View
+from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapshot, View
 
 __all__ = ["Fleet", "FleetChange"]
 
@@ -66,6 +66,15 @@ class Fleet:
         if replica is not None and replica.is_reachable != is_reachable:
             replica.is_reachable = is_reachable
             self._forget()
+            self._notify()
+
+    def reported(self, replica_id: str, incarnation: int, load: LoadReport) -> None:
+        """Take a load report over, unless a newer one is known; one of another incarnation is ignored."""
+        replica = self._replicas.get(replica_id)
+        if replica is None or replica.record.incarnation != incarnation:
+            return
+        if replica.reported(load, self._counters):
+            self._views.touch(replica)
             self._notify()
 
     def record(self, replica_id: str) -> ReplicaRecord | None:
@@ -127,7 +136,7 @@ class Fleet:
             self._add(row)
             change.restarted.append(row.id)
         elif old != row:
-            replica.record = row
+            replica.take(row, self._counters)
             if (old.state, old.models) != (row.state, row.models):
                 self._forget()
             self._views.touch(replica)
@@ -135,7 +144,8 @@ class Fleet:
 
     def _add(self, row: ReplicaRecord) -> None:
         slot = self._counters.open(row.id, row.incarnation)
-        self._replicas[row.id] = self._by_slot[slot] = Replica(row, slot)
+        self._replicas[row.id] = self._by_slot[slot] = replica = Replica(row, slot)
+        replica.take(row, self._counters)
         self._forget()
 
     def _remove(self, replica_id: str) -> None:

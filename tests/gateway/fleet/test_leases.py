@@ -112,3 +112,14 @@ def test_a_life_keeps_its_slot_while_anything_is_in_flight_in_it() -> None:
     assert counters.open("a", 1) == slot
     counters.add(slot, -1, 0, 0)
     assert counters.open("a", 1) == slot
+
+
+def test_counts_what_was_ever_sent_in_a_life() -> None:
+    counters = LocalCounters()
+    slot = counters.open("a", 1)
+    for _ in range(3):
+        counters.add(slot, 1, 5, 5)
+        counters.add(slot, -1, -5, -5)
+    assert counters.sent(slot) == 3
+    counters.close(slot)
+    assert counters.sent(counters.open("a", 2)) == 0
