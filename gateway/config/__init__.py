@@ -4,35 +4,47 @@ Names, defaults and ranges stand here and nowhere else. `gateway.settings_file` 
 """
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from gateway.config.base import PositiveInt, PositiveSeconds, Seconds, Strict, check, join_address, split_address
+from gateway.config.discovery import DnsSource, FileSource, KubernetesSource, ReplicaSettings, Source, SourceSettings
+from gateway.config.routes import AliasSettings, RouteSettings, ZoneSettings
+
+__all__ = [
+    "LIVE",
+    "LOG_LEVELS",
+    "AliasSettings",
+    "ConnectSettings",
+    "DnsSource",
+    "FileSource",
+    "KubernetesSource",
+    "LimitSettings",
+    "ProbeSettings",
+    "ReplicaSettings",
+    "RouteSettings",
+    "Settings",
+    "Source",
+    "SourceSettings",
+    "ZoneSettings",
+    "join_address",
+    "split_address",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
 
-Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-PositiveSeconds = Annotated[float, Meta(gt=0, le=86_400)]
-PositiveInt = Annotated[int, Meta(ge=1)]
+LIVE = frozenset(
+    (
+        *("policy", "routes", "aliases", "default_model", "zone", "replicas", "discovery", "limits", "parking_s"),
+        *("opaque_services", "grace_s", "drain_pause_s", "log_level"),
+    )
+)
+"""Settings that may change while the gateway runs."""
 
 
-class _Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class ReplicaSettings(_Settings, frozen=True):
-    address: str
-    """HOST:PORT."""
-    weight: Annotated[float, Meta(gt=0, le=1_000)] = 1.0
-    """Its share of requests, where the policy knows weights."""
-    id: str = ""
-    """Stays when the address changes. Empty: the address."""
-
-    def __post_init__(self) -> None:
-        _check("address", split_address, self.address)
-
-
-class LimitSettings(_Settings, frozen=True):
+class LimitSettings(Strict, frozen=True):
     """What one agent, or all together, may take."""
 
     request_bytes: Annotated[int, Meta(ge=1, le=1024 * MIB)] = 64 * MIB
@@ -57,13 +69,15 @@ class LimitSettings(_Settings, frozen=True):
             raise ValueError("buffered_bytes: below request_bytes, so that the largest request could never pass")
 
 
-class ConnectSettings(_Settings, frozen=True):
+class ConnectSettings(Strict, frozen=True):
     """How a connection to a replica is made and kept, by workers and by the prober."""
 
     timeout_s: PositiveSeconds = 2.0
+    """For a connection to come up."""
     backoff_base_s: PositiveSeconds = 0.1
     """After the first failure; 1.6 times as long after each further one (gRPC's connection backoff)."""
     backoff_max_s: PositiveSeconds = 5.0
+    """The longest wait."""
     backoff_jitter: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     """Each wait is this fraction longer or shorter, at random."""
     keepalive_interval_s: PositiveSeconds = 10.0
@@ -76,7 +90,9 @@ class ConnectSettings(_Settings, frozen=True):
             raise ValueError("backoff_max_s: below backoff_base_s")
 
 
-class ProbeSettings(_Settings, frozen=True):
+class ProbeSettings(Strict, frozen=True):
+    """How replicas are asked for their health, models and load."""
+
     health_service: str = "inference.v1.Inference"
     """Whose health decides; empty: the whole server's, which is what replicas of opaque services may only know."""
     timeout_s: PositiveSeconds = 5.0
@@ -85,11 +101,24 @@ class ProbeSettings(_Settings, frozen=True):
     """Asked of the replica: the longest time without a report."""
 
 
-class Settings(_Settings, frozen=True):
+class Settings(Strict, frozen=True):
+    """All settings of a gateway."""
+
     listen: str = "127.0.0.1:8080"
     """HOST:PORT for agents; port 0: any free one."""
     replicas: tuple[ReplicaSettings, ...] = ()
+    """Those that are always there."""
+    discovery: tuple[Source, ...] = ()
+    """Where more replicas are found."""
     policy: str = "least_connection"
+    """How a replica is chosen; the README lists them."""
+    routes: tuple[RouteSettings, ...] = ()
+    """Empty: one for all requests. Else a request that none matches is refused as NOT_FOUND."""
+    aliases: dict[str, AliasSettings] = {}
+    """Other names that agents may ask for, by name."""
+    default_model: str = ""
+    """What a request that names no model asks for. Empty: the one model that is served."""
+    zone: ZoneSettings = ZoneSettings()
     opaque_services: tuple[str, ...] = ()
     """Full names of gRPC services that pass although the gateway knows nothing of them."""
     admin_listen: str = ""
@@ -97,8 +126,11 @@ class Settings(_Settings, frozen=True):
     metrics_listen: str = "127.0.0.1:9464"
     """HOST:PORT of /metrics and /health, 9464 as OpenTelemetry's exporters have it. `none`: no HTTP."""
     workers: int = 1
+    """Processes that relay."""
     worker_start_timeout_s: PositiveSeconds = 10.0
+    """From its start until it takes connections."""
     log_level: str = "info"
+    """debug, info, warning or error."""
     grace_s: Seconds = 30.0
     """How long running streams may take to finish, once the gateway is asked to stop."""
     drain_pause_s: Seconds = 0.5
@@ -110,9 +142,9 @@ class Settings(_Settings, frozen=True):
     probe: ProbeSettings = ProbeSettings()
 
     def __post_init__(self) -> None:
-        _check("listen", split_address, self.listen)
+        check("listen", split_address, self.listen)
         if self.metrics_listen != "none":
-            _check("metrics_listen", split_address, self.metrics_listen)
+            check("metrics_listen", split_address, self.metrics_listen)
         if self.workers != 1:
             raise ValueError("workers: only 1 is possible so far")
         if self.log_level not in LOG_LEVELS:
@@ -122,7 +154,17 @@ class Settings(_Settings, frozen=True):
                 raise ValueError(
                     f"opaque_services[{index}]: {name!r} is not a service's full name, like package.Service"
                 )
+        self._check_names()
         self._check_replicas()
+
+    def _check_names(self) -> None:
+        names = [route.name for route in self.routes]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(f"routes[{index}]: {name} stands there twice")
+        for name, alias in self.aliases.items():
+            if alias.model in self.aliases:
+                raise ValueError(f"aliases: {name} stands for {alias.model}, which is an alias itself")
 
     def _check_replicas(self) -> None:
         seen = set[str]()
@@ -135,26 +177,3 @@ class Settings(_Settings, frozen=True):
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _SERVICE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of `HOST:PORT` or `[IPV6]:PORT`. Raises ValueError."""
-    host, colon, port = address.rpartition(":")
-    is_bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if is_bracketed else host
-    if not colon or not host or (":" in host and not is_bracketed):
-        raise ValueError(f"{address!r} is not HOST:PORT")
-    if not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ValueError(f"{address!r} has no port between 0 and 65535")
-    return host, int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _check(name: str, parse: Any, value: str) -> None:
-    try:
-        parse(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
