@@ -78,6 +78,23 @@ $(INTEROP_NODE)/node_modules/installed: $(INTEROP_NODE)/package-lock.json | .ven
 test-vllm: setup-vllm ## Tests that need real vLLM
 	.venv-vllm/bin/python -m pytest -q -m vllm tests/vllm
 
+# Compiled modules would hide their sources in the source tree: they lie in a folder of their own, which goes first.
+HOT_SOURCES := scripts/compile_hot_loop.py pyproject.toml $(wildcard gateway/*.py gateway/*/*.py)
+COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled
+
+.PHONY: compiled
+compiled: build/compiled/installed ## Compile the hot loop into build/compiled (needs a C compiler and Python's headers)
+
+build/compiled/installed: $(HOT_SOURCES) | .venv/tools
+	rm -rf build/compiled dist/compiled
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist/compiled .
+	$(PIP) install --no-deps --no-compile --no-index --target build/compiled dist/compiled/*.whl
+	touch $@
+
+.PHONY: test-compiled
+test-compiled: compiled ## The unit tests of what is compiled, on the compiled modules
+	$(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay
+
 .PHONY: proto
 proto: tools ## Generate the code for proto/ again
 	scripts/proto

@@ -69,7 +69,7 @@ class Connection(Control):
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the socket, cut anywhere."""
-        if self.fault is not None:
+        if self.has_failed:
             return
         if self._rest:
             data = self._rest + data
@@ -81,7 +81,7 @@ class Connection(Control):
             position = len(data)
             self.abort(fault.code, fault.message)
         self._rest = data[position:]
-        if self.fault is None:
+        if not self.has_failed:
             self._credit_connection()
 
     def _receive_preface(self, data: bytes) -> int:
@@ -128,7 +128,7 @@ class Connection(Control):
             except StreamFault as fault:
                 self._fail_stream(fault)
             position = end
-            if self.fault is not None:
+            if self.has_failed:
                 break
             room = self._receive_window
             in_block = self._block is not None

@@ -29,6 +29,12 @@ class Control(Inbound):
         self._awaits_preface = is_server
 
     @property
+    def has_failed(self) -> bool:
+        """There is a fault. Asked again after calls that may have set it, which a type checker does not expect of the
+        attribute itself: compiled, it would be taken for what it was."""
+        return self.fault is not None
+
+    @property
     def is_finished(self) -> bool:
         """Nothing will happen here any more: the socket can be closed."""
         if self.fault is not None:

@@ -8,7 +8,7 @@ from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
 from gateway.http2.frames import ConnectionFault, ErrorCode
-from gateway.http2.headers import SECRET_NAMES, BlockCache, Field, Fields, SecretField
+from gateway.http2.headers import SECRET_NAMES, BlockCache, Field, Fields, SecretName
 
 _STATIC: tuple[Field, ...] = ((b"", b""), *HeaderTable.STATIC_TABLE)
 _ENTRY_BYTES = 32
@@ -97,7 +97,7 @@ class HeaderDecoder:
             name, position = self._string(block, position, is_secret)
         value, position = self._string(block, position, is_secret or name in SECRET_NAMES)
         if is_secret:
-            return SecretField((name, value)), position
+            return (SecretName(name), value), position
         if first & 0x40:
             self._add((name, value))
         return (name, value), position

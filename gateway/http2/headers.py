@@ -30,14 +30,14 @@ _INDEXED = {field: bytes((0x80 | index,)) for index, field in enumerate(HeaderTa
 _LENGTHS = [bytes((length,)) for length in range(0x7F)]
 
 
-class SecretField(tuple[bytes, bytes]):
-    """A field that its sender has marked as never to be indexed (RFC 7541, 6.2.3)."""
+class SecretName(bytes):
+    """Name of a field that its sender has marked as never to be indexed (RFC 7541, 6.2.3)."""
 
     __slots__ = ()
 
 
 def is_secret(field: Field) -> bool:
-    return field[0] in SECRET_NAMES or isinstance(field, SecretField)
+    return field[0] in SECRET_NAMES or isinstance(field[0], SecretName)
 
 
 class BlockCache:
@@ -78,7 +78,7 @@ class HeaderEncoder:
         pieces: list[bytes] = []
         for field in fields:
             name, value = field
-            is_hidden = name in SECRET_NAMES or type(field) is SecretField
+            is_hidden = name in SECRET_NAMES or type(name) is SecretName
             if not is_hidden and (indexed := _INDEXED.get(field)) is not None:
                 pieces.append(indexed)
                 continue

@@ -4,7 +4,7 @@ from hpack.struct import HeaderTuple, NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http2.headers import BlockCache, Field, HeaderEncoder, SecretField, list_bytes
+from gateway.http2.headers import BlockCache, Field, HeaderEncoder, SecretName, list_bytes
 from tests.gateway.http2.test_decoder import FIELD_LISTS, LIMIT
 
 
@@ -19,9 +19,9 @@ def test_another_library_decodes_what_we_encode(lists: list[list[Field]]) -> Non
 def test_what_is_secret_stays_so_on_the_next_hop() -> None:
     fields = [
         (b"authorization", b"Bearer x"),
-        SecretField((b"key", b"1")),
+        (SecretName(b"key"), b"1"),
         (b"key", b"2"),
-        SecretField((b":path", b"/")),
+        (SecretName(b":path"), b"/"),
     ]
     seen = hpack.Decoder().decode(HeaderEncoder().encode(fields), raw=True)
     never = NeverIndexedHeaderTuple
@@ -49,7 +49,7 @@ def test_the_cache_keeps_no_long_blocks_and_no_secrets() -> None:
     cache = BlockCache()
     cache.keep(bytes(513), [(b"a", b"1")])
     cache.keep(b"1", [(b"a", b"1"), (b"cookie", b"x")])
-    cache.keep(b"2", [(b"a", b"1"), SecretField((b"key", b"x"))])
+    cache.keep(b"2", [(b"a", b"1"), (SecretName(b"key"), b"x")])
     assert not cache.blocks
 
 
