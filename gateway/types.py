@@ -45,6 +45,8 @@ class ReplicaRecord(NamedTuple):
     """None until the replica has named its models."""
     weight: float
     load: LoadReport | None
+    slot: int = -1
+    """Where this life's requests in flight are counted; control gives slots out. Below 0: nowhere."""
 
 
 class Snapshot(NamedTuple):

@@ -33,6 +33,7 @@ class Dispatcher:
 
     def dispatch(self, facts: Facts, now_s: float, excluded: Container[str] = ()) -> Lease | Wait | Refused:
         """Lease a replica that is not in `excluded`. Refused as NO_REPLICA_READY where there is none to choose from."""
+        self._fleet.look_elsewhere(now_s)
         candidates = self._fleet.candidates(facts)
         views = candidates.views(excluded)
         if not views:

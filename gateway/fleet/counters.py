@@ -1,7 +1,9 @@
 """What is in flight, counted for each life of each replica."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
+
+from gateway.types import ReplicaRecord
 
 __all__ = ["Counters", "InFlight", "LocalCounters"]
 
@@ -13,10 +15,10 @@ class Counters(Protocol):
     """One row for each worker, one column (slot) for each life of a replica.
 
     A worker writes its own row and reads sums over all rows. So rows of shared memory, each with a single writer, need
-    no lock to stand behind this.
+    no lock to stand behind this (`gateway.fleet.shared_counters`).
     """
 
-    def open(self, replica_id: str, incarnation: int) -> int:
+    def open(self, record: ReplicaRecord) -> int:
         """Return the slot of this life, the same in every worker and for as long as anything is in flight in it."""
         ...
 
@@ -37,17 +39,16 @@ class Counters(Protocol):
         ...
 
     def sent(self, slot: int) -> int:
-        """Requests ever counted in this life, over all workers: the sum of what `add` was given above 0. A worker that
-        crashes may take its part away."""
+        """Requests ever counted in this life, over all workers: the sum of what `add` was given above 0."""
         ...
 
-    def changed_elsewhere(self) -> Iterable[int]:
+    def changed_elsewhere(self) -> Collection[int]:
         """Slots that other workers have written since this was last asked."""
         ...
 
 
 class LocalCounters:
-    """Counters of the only worker."""
+    """Counters of one process alone: a simulator, a test. It finds the slots itself."""
 
     def __init__(self) -> None:
         self._slots: dict[tuple[str, int], int] = {}
@@ -57,8 +58,8 @@ class LocalCounters:
         self._closing: set[int] = set()
         self._free: list[int] = []
 
-    def open(self, replica_id: str, incarnation: int) -> int:
-        life = (replica_id, incarnation)
+    def open(self, record: ReplicaRecord) -> int:
+        life = (record.id, record.incarnation)
         slot = self._slots.get(life)
         if slot is None:
             slot = self._slots[life] = self._take()
@@ -90,7 +91,7 @@ class LocalCounters:
     def sent(self, slot: int) -> int:
         return self._sent[slot]
 
-    def changed_elsewhere(self) -> Iterable[int]:
+    def changed_elsewhere(self) -> Collection[int]:
         return ()
 
     def _take(self) -> int:

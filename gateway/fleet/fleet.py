@@ -11,6 +11,10 @@ from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapsh
 
 __all__ = ["Fleet", "FleetChange"]
 
+LOOK_INTERVAL_S = 0.002
+"""How old other workers' counts may be in views. A look costs about as much as a pick, so that busy workers share it
+among many; the few requests that others dispatch meanwhile are spread as ours are."""
+
 _NOBODY = Candidates(())
 
 
@@ -39,6 +43,7 @@ class Fleet:
         self._by_slot: dict[int, Replica] = {}
         self._models: frozenset[str] | None = None
         self._version = -1
+        self._looked_at = -LOOK_INTERVAL_S
         self._notify: Callable[[], None] = lambda: None
 
     def on_change(self, notify: Callable[[], None]) -> None:
@@ -59,6 +64,22 @@ class Fleet:
             self._apply_row(row, change)
         self._notify()
         return change
+
+    @property
+    def version(self) -> int:
+        """Of the last snapshot taken over; below 0: none was."""
+        return self._version
+
+    def look_elsewhere(self, now_s: float) -> None:
+        """Take notice of what other workers have counted, at most once in `LOOK_INTERVAL_S`."""
+        if now_s - self._looked_at < LOOK_INTERVAL_S:
+            return
+        self._looked_at = now_s
+        changed = self._counters.changed_elsewhere()
+        for slot in changed:
+            self.counted(slot, is_freed=False)
+        if changed:
+            self._notify()
 
     def set_reachable(self, replica_id: str, is_reachable: bool) -> None:
         """Say whether this worker's own connection is up or untried; unknown replicas are ignored."""
@@ -91,8 +112,6 @@ class Fleet:
 
     def candidates(self, facts: Facts) -> Candidates:
         """Return who may serve it: ready, reachable, of its model."""
-        for slot in self._counters.changed_elsewhere():
-            self.counted(slot, is_freed=False)
         model = facts.model
         if model == "":
             models = self._all_models()
@@ -143,7 +162,7 @@ class Fleet:
             change.changed.append(row.id)
 
     def _add(self, row: ReplicaRecord) -> None:
-        slot = self._counters.open(row.id, row.incarnation)
+        slot = self._counters.open(row)
         self._replicas[row.id] = self._by_slot[slot] = replica = Replica(row, slot)
         replica.take(row, self._counters)
         self._forget()

@@ -64,4 +64,4 @@ class Deciding:
         """Requests, prefill tokens and context tokens of the replica's present incarnation."""
         record = self.fleet.record(replica_id)
         assert record is not None
-        return self.counters.total(self.counters.open(replica_id, record.incarnation))
+        return self.counters.total(self.counters.open(record))

@@ -89,14 +89,14 @@ def test_the_audit_sees_every_difference_and_lets_none_cancel_out() -> None:
     deciding = Deciding(row("a"), row("b"))
     lease = grant(deciding)
     deciding.counters.add(lease.slot, 1, 0, 0)
-    deciding.counters.add(deciding.counters.open("b", 1), -1, 5, 0)
+    deciding.counters.add(deciding.counters.open(row("b")), -1, 5, 0)
     assert deciding.ledger.audit() == 7
 
 
 def test_slots_of_lives_that_have_ended_are_used_again() -> None:
     counters = LocalCounters()
     for incarnation in range(1_000):
-        slot = counters.open("a", incarnation)
+        slot = counters.open(row("a", incarnation=incarnation))
         counters.add(slot, 1, 1, 1)
         counters.close(slot)
         counters.add(slot, -1, -1, -1)
@@ -105,21 +105,21 @@ def test_slots_of_lives_that_have_ended_are_used_again() -> None:
 
 def test_a_life_keeps_its_slot_while_anything_is_in_flight_in_it() -> None:
     counters = LocalCounters()
-    slot = counters.open("a", 1)
+    slot = counters.open(row("a"))
     counters.add(slot, 1, 0, 0)
     counters.close(slot)
-    assert counters.open("b", 1) != slot
-    assert counters.open("a", 1) == slot
+    assert counters.open(row("b")) != slot
+    assert counters.open(row("a")) == slot
     counters.add(slot, -1, 0, 0)
-    assert counters.open("a", 1) == slot
+    assert counters.open(row("a")) == slot
 
 
 def test_counts_what_was_ever_sent_in_a_life() -> None:
     counters = LocalCounters()
-    slot = counters.open("a", 1)
+    slot = counters.open(row("a"))
     for _ in range(3):
         counters.add(slot, 1, 5, 5)
         counters.add(slot, -1, -5, -5)
     assert counters.sent(slot) == 3
     counters.close(slot)
-    assert counters.sent(counters.open("a", 2)) == 0
+    assert counters.sent(counters.open(row("a", incarnation=2))) == 0

@@ -11,7 +11,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.counters = LocalCounters()
-        self.replica = Replica(row("a"), self.counters.open("a", 1))
+        self.replica = Replica(row("a"), self.counters.open(row("a")))
         self.reads = 0
 
     def __iter__(self) -> Iterator[Replica]:
