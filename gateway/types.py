@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class ReplicaState(IntEnum):
@@ -31,6 +31,10 @@ class LoadReport(NamedTuple):
     """From this gateway, over the replica's life: those that the report has seen."""
     received_at: float
     """Monotonic clock of the host, seconds: the same for all processes of one gateway."""
+    utilization: float = 0.0
+    """Of what is scarcest there; above 1 it is overloaded. This and the next two are for weights (gRFC A58)."""
+    requests_per_s: float = 0.0
+    errors_per_s: float = 0.0
 
 
 class ReplicaRecord(NamedTuple):
@@ -56,6 +60,23 @@ class Snapshot(NamedTuple):
     replicas: tuple[ReplicaRecord, ...]
 
 
+class Pace(NamedTuple):
+    """How fast one life of a replica has lately answered, as this worker saw it."""
+
+    first_token_s: float
+    """Time to first token: rises to a worse one at once, sinks slowly towards better ones (peak EWMA)."""
+    observed_at: float
+    """When the last first token came; monotonic clock."""
+    floor_s: float
+    """Time to first token where nothing has to be read."""
+    token_s: float
+    """What each uncached prompt token, of its own or ahead of it, adds to that."""
+    output_tokens: float
+    """Of a request, on average."""
+    tokens_per_s: float
+    """Tokens read and written for one request, by the time that it took; 0 until one has ended and told its usage."""
+
+
 class View(NamedTuple):
     """A replica frozen at one instant: all that a policy sees of it."""
 
@@ -73,10 +94,17 @@ class View(NamedTuple):
     unseen_requests: int = 0
     """Leases that `load` cannot have seen: sent since, or still on their way when it was made. Add them to its
     `queue_depth`."""
+    pace: Pace | None = None
+    """None until it has answered a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class CachedPrefix(Protocol):
+    """What replicas have cached of one request's prompt."""
+
+    def cached_tokens(self, replica_id: str) -> int: ...
+
+
+class Facts(NamedTuple):
     """What routing may know of a request."""
 
     method: str
@@ -90,9 +118,22 @@ class Facts:
     priority: int = 0
     """Lower is sooner, as in vLLM."""
     prompt_tokens: int = 0
-    """Counted where the request carries ids; text is taken as one token for each 4 bytes."""
+    """Counted where the request carries ids, estimated from the text's bytes elsewhere."""
     deadline_at: float | None = None
     """Monotonic clock, seconds."""
+    first_token_target_s: float | None = None
+    """Time to first token that the agent asks for."""
+    prefix: CachedPrefix | None = None
+
+    def cached_tokens(self, view: View) -> int:
+        """Return how many prompt tokens the replica is thought to have cached; fewer than `prompt_tokens`."""
+        prefix = self.prefix
+        return 0 if prefix is None else prefix.cached_tokens(view.id)
+
+    def uncached_tokens(self, view: View) -> int:
+        """Return how many prompt tokens the replica would have to read."""
+        prefix = self.prefix
+        return self.prompt_tokens if prefix is None else self.prompt_tokens - prefix.cached_tokens(view.id)
 
 
 @dataclass(frozen=True, slots=True)

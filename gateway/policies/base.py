@@ -1,10 +1,25 @@
-"""What a policy is. It is asked, never told: no I/O, no await, no clock but `now_s`, no dice but its own, seeded."""
+"""What a policy is. It is asked, never told: no I/O, no await, no clock but `now_s`, no dice but its own, seeded.
+
+`Policy(rng)` makes one. Its options are keyword arguments with a type and a default, its limits in the type:
+
+    def __init__(self, rng: Random, *, gate: Annotated[float, Meta(ge=0, le=1)] = 0.8) -> None:
+
+One that works over another policy takes that as its second argument and is named `outer:inner`.
+"""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Annotated, Protocol, runtime_checkable
+
+from msgspec import Meta
 
 from gateway.errors import Refused
 from gateway.types import Facts, View, Wait
+
+__all__ = ["AtLeastOne", "Fraction", "LoadPolicy", "Policy", "Positive"]
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+AtLeastOne = Annotated[float, Meta(ge=1)]
 
 
 class Policy(Protocol):
@@ -15,4 +30,13 @@ class Policy(Protocol):
 
         `now_s` is the monotonic clock. The same seed, views and calls give the same choices.
         """
+        ...
+
+
+@runtime_checkable
+class LoadPolicy(Policy, Protocol):
+    """Compares candidates by one number each, which others can use and an operator can be shown."""
+
+    def load(self, facts: Facts, view: View, now_s: float) -> float:
+        """Return how busy the replica would be with the request: less is better. It reads, and changes nothing."""
         ...

@@ -40,4 +40,11 @@ def parse_report(serialized: bytes, received_at: float) -> LoadReport:
         boot_id=int(named.get(BOOT_ID, 0.0)),
         received_requests=int(named.get(RECEIVED_REQUESTS, 0.0)),
         received_at=received_at,
+        utilization=_finite(report.application_utilization or report.cpu_utilization),
+        requests_per_s=_finite(report.rps_fractional),
+        errors_per_s=_finite(report.eps),
     )
+
+
+def _finite(value: float) -> float:
+    return value if isfinite(value) else 0.0

@@ -34,6 +34,13 @@ def facts(model: str | None = MODEL, *, prompt_tokens: int = 0, priority: int = 
     return Facts(METHOD, model, request_id, priority=priority, prompt_tokens=prompt_tokens)
 
 
+class Cached(dict[str, int]):
+    """Prompt tokens that replicas have cached, by id: a `types.CachedPrefix`."""
+
+    def cached_tokens(self, replica_id: str) -> int:
+        return self.get(replica_id, 0)
+
+
 class Deciding:
     """What decides in a worker, wired as a worker does it."""
 

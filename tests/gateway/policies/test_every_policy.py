@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import SettingsError
 from gateway.fleet.leases import Lease
 from gateway.policies import POLICIES, build
-from gateway.types import ReplicaState, View
-from tests.gateway.fleets import Deciding, facts, row, view
+from gateway.policies.base import LoadPolicy
+from gateway.types import Facts, LoadReport, Pace, ReplicaState, View
+from tests.gateway.fleets import Cached, Deciding, facts, row, view
 
 GATEWAYS = 5
 REQUESTS = 150
@@ -23,34 +23,89 @@ IN_FLIGHT = 40
 """Over all gateways."""
 
 
-@st.composite
-def fleets(draw: st.DrawFn) -> Sequence[View]:
-    numbers = draw(st.sets(st.integers(0, 99), min_size=1, max_size=6))
-    counts, weights = st.integers(0, 1_000), st.sampled_from((0.1, 1.0, 7.0))
+def fleet(rng: random.Random) -> Sequence[View]:
+    """Up to six replicas in any condition."""
+
+    def load() -> LoadReport:
+        told = (rng.randrange(99), rng.randrange(99), rng.random(), rng.randrange(9_999), rng.randrange(9))
+        received_at = -rng.choice((0.1, 5.0, 200.0))
+        rates = (rng.choice((0.0, 0.5, 2.0)), rng.choice((0.0, 9.0)), rng.choice((0.0, 0.1, 9.0)))
+        return LoadReport(*told, rng.randrange(999), received_at, *rates)
+
+    def count() -> int:
+        return rng.choice((0, 1, 2, rng.randrange(1_000)))
+
+    def pace() -> Pace:
+        return Pace(rng.random() / 2, rng.uniform(-99, 99), rng.random() / 2, rng.choice((0.0, 1e-3)), 99.0, 50.0)
+
     return [
-        View(f"{number:02}", 1, ReplicaState.READY, draw(weights), None, draw(counts), draw(counts), draw(counts))
-        for number in sorted(numbers)
+        View(
+            *(f"{number:02}", 1, ReplicaState.READY, rng.choice((0.1, 1.0, 7.0)), rng.choice((None, load()))),
+            *(count(), count(), count(), rng.randrange(9), rng.choice((None, pace()))),
+        )
+        for number in sorted(rng.sample(range(100), rng.randint(1, 6)))
     ]
 
 
-every_policy = pytest.mark.parametrize("name", POLICIES)
+def asked(seed: int) -> Sequence[tuple[Facts, Sequence[View]]]:
+    """A few requests, each with those who may serve it."""
+    rng = random.Random(seed)
+    sequence: list[tuple[Facts, Sequence[View]]] = []
+    for _ in range(rng.randint(1, 4)):
+        tokens, views = rng.randint(1, 1_000), fleet(rng)
+        cached = Cached({view.id: rng.choice((0, tokens - 1, rng.randrange(tokens))) for view in views})
+        request = facts(prompt_tokens=tokens)._replace(session_id=rng.choice(("", "a", "b")), prefix=cached)
+        sequence.append((request, views))
+    return sequence
+
+
+seeds = st.integers(0, 2**32)
+EVERY = (*POLICIES, *(f"power_of_two:{name}" for name in POLICIES if hasattr(build(name, random.Random(0)), "load")))
+every_policy = pytest.mark.parametrize("name", EVERY)
 
 
 @every_policy
-@given(sequence=st.lists(fleets(), min_size=1, max_size=4))
-def test_picks_one_of_those_it_is_shown(name: str, sequence: list[Sequence[View]]) -> None:
+@given(seed=seeds)
+def test_picks_one_of_those_it_is_shown(name: str, seed: int) -> None:
     policy = build(name, random.Random(1))
-    for now_s, views in enumerate(sequence):
-        choice = policy.pick(facts(), views, float(now_s))
+    for now_s, (request, views) in enumerate(asked(seed)):
+        choice = policy.pick(request, views, float(now_s))
         assert any(choice is view for view in views)
 
 
 @every_policy
-@given(sequence=st.lists(fleets(), min_size=1, max_size=4), seed=st.integers(0, 9))
-def test_the_same_seed_makes_the_same_choices(name: str, sequence: list[Sequence[View]], seed: int) -> None:
+@given(seed=seeds)
+def test_the_same_seed_makes_the_same_choices(name: str, seed: int) -> None:
     one, other = build(name, random.Random(seed)), build(name, random.Random(seed))
-    for now_s, views in enumerate(sequence):
-        assert one.pick(facts(), views, float(now_s)) is other.pick(facts(), list(views), float(now_s))
+    for now_s, (request, views) in enumerate(asked(seed)):
+        assert one.pick(request, views, float(now_s)) is other.pick(request, list(views), float(now_s))
+
+
+by_load = pytest.mark.parametrize("name", [name for name in EVERY if hasattr(build(name, random.Random(0)), "load")])
+
+
+@by_load
+@given(seed=seeds)
+def test_never_keeps_the_busier_of_two(name: str, seed: int) -> None:
+    policy = build(name, random.Random(0))
+    assert isinstance(policy, LoadPolicy)
+    for request, views in asked(seed):
+        without_cache = request._replace(prefix=None)
+        two = views[:2]
+        loads = {view.id: policy.load(without_cache, view, 0.0) for view in two}
+        kept = policy.pick(without_cache, two, 0.0)
+        assert isinstance(kept, View)
+        assert loads[kept.id] == min(loads.values())
+
+
+@by_load
+@given(seed=seeds)
+def test_to_ask_for_a_load_changes_nothing(name: str, seed: int) -> None:
+    one, other = build(name, random.Random(3)), build(name, random.Random(3))
+    assert isinstance(one, LoadPolicy)
+    for request, views in asked(seed):
+        assert [one.load(request, view, 0.0) for view in views] == [one.load(request, view, 0.0) for view in views]
+        assert one.pick(request, views, 0.0) is other.pick(request, views, 0.0)
 
 
 class Gateways:
@@ -76,7 +131,7 @@ class Gateways:
         assert max(counts.values()) <= 2 * len(order) / len(replicas)
 
     def _send(self, gateway: Deciding) -> str:
-        lease = gateway.dispatcher.dispatch(facts(), 0.0)
+        lease = gateway.dispatcher.dispatch(facts(prompt_tokens=1_000), 0.0)
         assert isinstance(lease, Lease)
         self._leases.append(lease)
         while len(self._leases) > IN_FLIGHT:
@@ -118,17 +173,7 @@ def test_gateways_that_start_together_do_not_begin_with_the_same_replica(name: s
     assert len({view.id for view in firsts if isinstance(view, View)}) > 5
 
 
-@every_policy
+@pytest.mark.parametrize("name", POLICIES)
 def test_is_small_enough_to_be_read_at_once(name: str) -> None:
     module = import_module(POLICIES[name].partition(":")[0])
     assert len(inspect.getsource(module).splitlines()) <= 60
-
-
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [("round-robin", "; did you mean round_robin?"), ("rondom", "; did you mean random?"), ("qwerty", "")],
-)
-def test_an_unknown_name_is_one_clear_line(name: str, hint: str) -> None:
-    with pytest.raises(SettingsError) as error:
-        build(name, random.Random(0))
-    assert str(error.value) == f"policy: {name!r} is none of {', '.join(POLICIES)}{hint}"

@@ -1,0 +1,38 @@
+"""`slo`: the least predicted time to first token, and nobody at all where that misses the target. Good where a late
+answer is worth nothing, and an early refusal something."""
+
+import random
+from collections.abc import Sequence
+
+from gateway.errors import Reason, Refused
+from gateway.policies.base import Positive
+from gateway.policies.least import least
+from gateway.types import Facts, View
+
+__all__ = ["Slo"]
+
+
+class Slo:
+    """`target_s` holds for requests that name none (metadata `x-slo-ttft-ms`). `tokens_per_s` is how fast a replica is
+    taken to read prompts before it has answered any."""
+
+    def __init__(self, rng: random.Random, *, target_s: Positive = 10.0, tokens_per_s: Positive = 10_000.0) -> None:
+        self._rng = rng
+        self._target_s = target_s
+        self._token_s = 1 / tokens_per_s
+
+    def load(self, facts: Facts, view: View, now_s: float) -> float:
+        """The time until what is to be read has been: first come, first served, as engines schedule prompts."""
+        tokens = view.prefill_tokens + facts.uncached_tokens(view)
+        pace = view.pace
+        return tokens * self._token_s / view.weight if pace is None else pace.floor_s + tokens * pace.token_s
+
+    def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View | Refused:
+        best = least(views, [self.load(facts, view, now_s) for view in views], self._rng)
+        target_s = facts.first_token_target_s or self._target_s
+        late_s = self.load(facts, best, now_s) - target_s
+        if late_s <= 0:
+            return best
+        return Refused(
+            Reason.OVERLOADED, f"no replica would begin to answer within {target_s:g} s", retry_after_s=late_s
+        )

@@ -1,0 +1,36 @@
+"""`sticky_until_saturated`: those that have most of the prompt cached, and of them the one with the fewest tokens to
+read, until all of them are saturated. Good for agents with long contexts on several replicas."""
+
+import random
+from collections.abc import Sequence
+
+from gateway.policies.base import Fraction, Positive
+from gateway.policies.least import LeastLoad, least
+from gateway.types import Facts, View
+
+__all__ = ["StickyUntilSaturated"]
+
+
+class StickyUntilSaturated(LeastLoad):
+    """`gate`: the part of the prompt that must be cached; matches are mostly close to all or to nothing, so its value
+    matters little.
+    `release_tokens`: when the best behind the gate has so many tokens more to read than the best of all, the latter
+    gets the request: what a replica reads in the longest time that you would have an agent wait. The default is 14 s at
+    20,480 tokens a second, a 32B model on two H100 (llm-d's constants)."""
+
+    def __init__(self, rng: random.Random, *, gate: Fraction = 0.8, release_tokens: Positive = 286_720.0) -> None:
+        super().__init__(rng)
+        self._gate = gate
+        self._release_tokens = release_tokens
+
+    def load(self, facts: Facts, view: View, now_s: float) -> float:
+        return (view.prefill_tokens + facts.uncached_tokens(view)) / view.weight
+
+    def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
+        loads = [self.load(facts, view, now_s) for view in views]
+        needed = max(1.0, self._gate * facts.prompt_tokens)
+        sticky = [at for at, view in enumerate(views) if facts.cached_tokens(view) >= needed]
+        sticky_loads = [loads[at] for at in sticky]
+        if not sticky or min(sticky_loads) - min(loads) > self._release_tokens:
+            return least(views, loads, self._rng)
+        return least([views[at] for at in sticky], sticky_loads, self._rng)
