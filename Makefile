@@ -104,7 +104,7 @@ release-image: tools ## Make this contract the one that buf breaking compares wi
 	$(BIN)/buf build --exclude-source-info --output proto/image.binpb
 
 .PHONY: bench-overhead
-bench-overhead: tools ## CPU that a worker spends on a message, beside its peers
+bench-overhead: tools .venv-interop/installed ## CPU that a worker spends on a message, beside its peers
 	$(BIN)/python -m benchmarks.overhead
 
 .PHONY: clean

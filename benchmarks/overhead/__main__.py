@@ -1,156 +1,97 @@
 """What a worker spends on a message, beside its peers: one run, interleaved, on one machine.
 
-    make bench-overhead
-
-CPU time of the proxy alone, user and system, from its first request to its last answer. Three raw replicas and one raw
-load generator (replica.py, load.py) are the same for all. Each peer gets each scenario once a round; what is printed
-are medians over the rounds, and medians of the ratios within each round, with the range.
+make bench-overhead
 """
 
 import argparse
-import json
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.overhead.load import Result, Scenario
-from benchmarks.processes import Process, Processes, inference_gateway
-
-REPLICAS = 3
-SCENARIOS = {
-    "burst, 64 streams": Scenario(streams=64, rounds=4, messages=250, message_bytes=120, interval_ms=0),
-    "paced, 64 streams at 50/s": Scenario(streams=64, rounds=1, messages=250, message_bytes=120, interval_ms=20),
-    "short RPCs, 32 at once": Scenario(streams=32, rounds=100, messages=1, message_bytes=120, interval_ms=0),
-}
-GATEWAY, FLOOR, GRPC_AIO = "gateway", "frame floor", "grpc.aio"
+from benchmarks.overhead import results
+from benchmarks.overhead.interleave import Interleaved, Plan
+from benchmarks.overhead.latency import pooled, quantile_us
+from benchmarks.overhead.machine import cores
+from benchmarks.overhead.peers import PEERS
+from benchmarks.overhead.results import Run
+from benchmarks.overhead.shapes import IDLE, SHAPES
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    name: str
-    address: str
-    pid: int
-    """Whose CPU time counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    cpu_us: float
-    """For a message, or for an RPC where each has one message."""
-    result: Result
-
-
-def start_peers(processes: Processes, folder: Path) -> list[Peer]:
-    def module(name: str, *arguments: str) -> Process:
-        return processes.start(name, [sys.executable, "-m", f"benchmarks.overhead.{name}", *arguments])
-
-    replicas = [
-        processes.start(f"replica-{number}", [sys.executable, "-m", "benchmarks.overhead.replica", "0"])
-        for number in range(REPLICAS)
-    ]
-    addresses = [replica.wait_for_line()[1] for replica in replicas]
-    ports = [address.rpartition(":")[2] for address in addresses]
-    floor = module("proxies.frame_floor", "0", *ports)
-    grpc_aio = module("proxies.grpc_aio", "0", *ports)
-    settings = {
-        "listen": "127.0.0.1:0",
-        "replicas": [{"address": address} for address in addresses],
-        "policy": "round_robin",
-        "metrics_listen": "none",
-        "admin_listen": str(folder / "admin.sock"),
-    }
-    file = folder / "gateway.yaml"
-    file.write_text(json.dumps(settings))
-    gateway = processes.start("gateway", inference_gateway("serve", "--config", str(file)))
-    gateway_address = gateway.wait_for_line()[1]
-    return [
-        Peer(GATEWAY, gateway_address, _worker_pid(gateway.pid)),
-        Peer(FLOOR, floor.wait_for_line()[1], floor.pid),
-        Peer(GRPC_AIO, grpc_aio.wait_for_line()[1], grpc_aio.pid),
-    ]
-
-
-def _worker_pid(gateway_pid: int) -> int:
-    (worker,) = psutil.Process(gateway_pid).children()
-    return worker.pid
-
-
-def measure(peer: Peer, scenario: Scenario) -> Measured:
-    process = psutil.Process(peer.pid)
-    before = process.cpu_times()
-    load = [sys.executable, "-m", "benchmarks.overhead.load", peer.address.rpartition(":")[2]]
-    finished = subprocess.run(
-        load, input=json.dumps(asdict(scenario)), stdout=subprocess.PIPE, text=True, check=True, timeout=300
+def show(run: Run, console: Console) -> None:
+    table = Table(
+        "shape", "peer", "CPU us", "range", "rate/s", "core %", "replica us", "load us", "p50 us", "p99", "p99.9"
     )
-    after = process.cpu_times()
-    result = Result(**json.loads(finished.stdout))
-    if result.failures or result.messages != scenario.streams * scenario.rounds * scenario.messages:
-        raise SystemExit(f"{peer.name}: {result}")
-    cpu_s = after.user - before.user + after.system - before.system
-    return Measured(cpu_s / result.messages * 1e6, result)
-
-
-def run(peers: Sequence[Peer], rounds: int, say: Callable[[str], None]) -> dict[str, dict[str, list[Measured]]]:
-    """Return what was measured, by scenario and peer."""
-    measured: dict[str, dict[str, list[Measured]]] = {name: {peer.name: [] for peer in peers} for name in SCENARIOS}
-    for peer in peers:
-        measure(peer, Scenario(streams=8, rounds=2, messages=10, message_bytes=120, interval_ms=0))
-    for number in range(rounds):
-        for name, scenario in SCENARIOS.items():
-            for peer in peers:
-                one = measure(peer, scenario)
-                measured[name][peer.name].append(one)
-                say(f"round {number + 1}, {name}, {peer.name}: {one.cpu_us:.1f} us")
-    return measured
-
-
-def tabulate(measured: dict[str, dict[str, list[Measured]]]) -> Table:
-    table = Table("scenario", "peer", "CPU us/message", "range", "messages/s", "gateway / peer", "range")
-    for name, peers in measured.items():
-        own = [one.cpu_us for one in peers[GATEWAY]]
-        for peer, runs in peers.items():
-            cpu_us = [one.cpu_us for one in runs]
-            ratios = [a / b for a, b in zip(own, cpu_us, strict=True)]
-            rates = median(one.result.messages / one.result.wall_s for one in runs)
+    for shape, title in run.titles.items():
+        peers = dict.fromkeys(one.peer for one in run.measured)
+        for peer in sorted(peers, key=list(PEERS).index):
+            of = [one.result for one in run.measured if one.shape == shape and one.peer == peer]
+            if not of:
+                continue
+            done = [r.rpcs if run.units[shape] == "RPC" else r.messages for r in of]
+            us = [[r.cpu_s[i] / max(n, 1) * 1e6 for r, n in zip(of, done, strict=True)] for i in range(3)]
+            latency = pooled(r.latency for r in of)
             table.add_row(
-                name,
+                title,
                 peer,
-                f"{median(cpu_us):.1f}",
-                _range(cpu_us),
-                f"{rates:,.0f}",
-                f"{median(ratios):.2f}",
-                _range(ratios, 2),
+                f"{median(us[0]):.1f}",
+                f"{min(us[0]):.1f} - {max(us[0]):.1f}",
+                f"{median(n / r.wall_s for r, n in zip(of, done, strict=True)):,.0f}",
+                f"{median(r.cpu_s[0] / r.wall_s for r in of):.0%}",
+                f"{median(us[1]):.1f}",
+                f"{median(us[2]):.1f}",
+                *(f"{quantile_us(latency, q):,.0f}" if latency else "" for q in (0.5, 0.99, 0.999)),
             )
-    return table
+    console.print(table)
+    for idle in run.idle:
+        console.print(
+            f"idle {idle.peer}: {idle.connections_bytes / idle.connections / 1e3:.1f} KB a connection, "
+            f"{idle.streams_bytes / idle.streams / 1e3:.1f} KB a stream, at rest "
+            + ", ".join(f"{k} {m.rss / 1e6:.0f} MB (PSS {m.pss / 1e6:.0f})" for k, m in idle.at_rest.items())
+        )
+    console.print(f"decision: {median(run.decision_us):.1f} us")
+    for what, why in run.missing.items():
+        console.print(f"{what}: {why}", markup=False)
+    console.print(f"others took {run.machine.busy_with_others:.0%} of the machine")
 
 
-def _range(values: Sequence[float], digits: int = 1) -> str:
-    return f"{min(values):.{digits}f} - {max(values):.{digits}f}"
+def _names(known: "list[str]") -> "type":
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(known)}")
+        return names
+
+    return parse  # type: ignore[return-value]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    shapes = [*SHAPES, IDLE]
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write every single measurement there")
+    parser.add_argument("--peers", type=_names(list(PEERS)), default=list(PEERS))
+    parser.add_argument("--shapes", type=_names(shapes), default=shapes)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    console = Console()
-    with tempfile.TemporaryDirectory() as name, Processes(Path(name)) as processes:
-        peers = start_peers(processes, Path(name))
-        measured = run(peers, arguments.rounds, lambda line: console.print(line, style="dim"))
-    console.print(tabulate(measured))
+    console = Console(width=200)
+    q = arguments.quick
+    plan = Plan(
+        peers=arguments.peers,
+        shapes=arguments.shapes,
+        rounds=1 if q else arguments.rounds,
+        idle_rounds=1 if q else 2,
+        idle_streams=200 if q else 10_000,
+        idle_connections=50 if q else 1_000,
+        is_quick=q,
+    )
+    run = Interleaved(plan, cores(), lambda line: print(line, file=sys.stderr)).run()
+    show(run, console)
     if arguments.json:
-        rows = {
-            name: {peer: [asdict(one) for one in runs] for peer, runs in of.items()} for name, of in measured.items()
-        }
-        arguments.json.write_text(json.dumps(rows, indent=1))
+        results.save(run, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,178 +1,197 @@
-"""A replica that costs next to nothing: raw HTTP/2 from prebuilt buffers, no scheduler, no protobuf.
+"""Replicas that cost next to nothing: raw HTTP/2 from prebuilt buffers, no scheduler, no protobuf for a token.
 
-    python -m benchmarks.overhead.replica PORT
+    python -m benchmarks.overhead.replica COUNT
 
-Each request says in its metadata what to send: `x-messages`, `x-bytes` (of each message), `x-interval-ms`. All running
-streams of an interval get their message at the same moment, as an engine's step gives it; interval 0 sends as fast as
-the other side takes it. Anything but Generate is UNIMPLEMENTED, which the gateway takes for healthy, without models.
+One process listens on COUNT ports of loopback, one for each replica, and prints them as JSON. What to send stands in
+the prompt (orders.py). A line on its input is answered with the number of held streams; the end of its input ends it.
 """
 
-import asyncio
+import json
+import os
+import random
+import socket
 import sys
-import time
-from dataclasses import dataclass
-from typing import cast
+from functools import partial
 
-import uvloop
+from hpack import Decoder
 
-from gateway.http2 import frames
-from gateway.http2.connection import Connection
-from gateway.http2.headers import Codec, Fields
-from gateway.http2.limits import Limits
-from gateway.http2.streams import Stream
-from gateway.rpc.call import RESPONSE
-from gateway.rpc.framing import prefixed
-from inference.v1 import inference_pb2 as pb
+from benchmarks.overhead.answers import RESPONSE, UNIMPLEMENTED, Answer, Report, control_answers
+from benchmarks.overhead.orders import GO, STOP, Order, find_order, message
+from benchmarks.overhead.steps import Sender, Step, Stream
+from benchmarks.overhead.wire import GREETING, Loop, head, header_frame, now_ns
+from gateway.http2.frames import DATA, END_STREAM, PREFACE
 
-_LIMITS = Limits(streams=100_000, stream_window_bytes=2**20, connection_window_bytes=2**28)
-_CODEC = Codec()
+_REPEAT_NS = 10**9
+"""Of a load report on its stream: what a gateway asks for by default."""
+_GOLDEN = 0.618033988749895
+"""Its multiples spread phases evenly, whatever their number."""
 
 
-@dataclass(eq=False, slots=True)
-class Running:
-    stream: Stream
-    message: bytes
-    """As a DATA frame."""
-    left: int
+class Replica:
+    """What stands behind one port."""
+
+    def __init__(self, loop: Loop, number: int, listening: socket.socket) -> None:
+        self.loop = loop
+        self.report = Report(random.Random(number))
+        self.answers = control_answers(self.report)
+        self.connections: set[Connection] = set()
+        self._steps: list[Step] = []
+        self._shared: dict[Order, Step] = {}
+        """Those of them that further streams may join."""
+        self._phase = number / 3
+        """Of the newest step. Engines do not step in time with each other."""
+        self._listening = listening
+        loop.watch(listening.fileno(), self._accept)
+
+    def join_step(self, order: Order, connection: "Connection", stream: Stream) -> None:
+        """Let a stream take part in the step that it ordered."""
+        step = None if order.is_spread else self._shared.get(order)
+        if step is None:
+            self._phase = (self._phase + _GOLDEN) % 1
+            step = Step(self.loop, order, self._phase)
+            self._steps.append(step)
+            if not order.is_spread:
+                self._shared[order] = step
+        step.add(connection, stream)
+
+    def command(self, command: int) -> None:
+        now = now_ns()
+        for step in self._steps:
+            if command == GO:
+                step.go(now)
+            else:
+                step.stop()
+        if command == STOP:
+            self._steps.clear()
+            self._shared.clear()
+
+    def _accept(self, events: int) -> None:
+        sock, _ = self._listening.accept()
+        self.connections.add(Connection(self, sock))
 
 
-class ReplicaProtocol(asyncio.Protocol):
-    """One connection."""
+class Connection(Sender):
+    """One connection of a proxy, or of its health checks."""
 
-    def __init__(self, steps: "Steps") -> None:
-        self._steps = steps
-        self._transport: asyncio.Transport | None = None
-        self.is_writable = True
-        self.http2 = Connection(self, is_server=True, limits=_LIMITS, codec=_CODEC, clock=time.monotonic)
+    def __init__(self, replica: Replica, sock: socket.socket) -> None:
+        self._replica = replica
+        self.streams: dict[int, Stream] = {}
+        self._blocks: list[tuple[int, bytes]] | None = []
+        """Header blocks that nobody needed to read so far; None once orders come, which need none."""
+        self.held = 0
+        """Streams that have been asked and get no answer."""
+        super().__init__(replica.loop, sock, GREETING, skipped_bytes=len(PREFACE))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(1 << 20)
-        self.flush()
+    def on_headers(self, stream_id: int, flags: int, start: int, end: int) -> None:
+        self.streams[stream_id] = Stream(stream_id, self.initial_window)
+        if self._blocks is not None:
+            self._blocks.append((stream_id, bytes(self.buffer[start:end])))
 
-    def data_received(self, data: bytes) -> None:
-        self.http2.receive(data)
-        self.flush()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._steps.forget(self)
-
-    def pause_writing(self) -> None:
-        self.is_writable = False
-
-    def resume_writing(self) -> None:
-        self.is_writable = True
-
-    def flush(self) -> None:
-        out = self.http2.take_output()
-        if self._transport is not None and out:
-            self._transport.write(b"".join(out))
-
-    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
-        request = dict(fields)
-        if not request[b":path"].endswith(b"/Generate"):
-            self.http2.send_headers(stream, [*RESPONSE, (b"grpc-status", b"12")], is_end=True)
+    def on_data(self, stream_id: int, flags: int, start: int, end: int) -> None:
+        stream = self.streams.get(stream_id)
+        if stream is None:
             return
-        stream.receiver = Asked(self, stream, request)
-        if is_end:
-            stream.receiver.on_last_data(b"")
+        if stream.order is None:
+            stream.order = find_order(self.buffer, start, end)
+        if flags & END_STREAM:
+            if stream.order is None:
+                self._answer_control(stream)
+            else:
+                self._begin(stream, stream.order)
 
-    def begin(self, stream: Stream, request: dict[bytes, bytes]) -> None:
-        self.http2.send_headers(stream, RESPONSE)
-        padding = "x" * (int(request[b"x-bytes"]) - 12)
-        payload = prefixed(pb.GenerateResponse(sequence=1, text=padding, token_ids=[1]).SerializeToString())
-        message = frames.frame(frames.DATA, 0, 0, payload)
-        running = Running(stream, message, int(request[b"x-messages"]))
-        self._steps.add(self, running, float(request.get(b"x-interval-ms", b"0")) / 1e3)
+    def on_reset(self, stream_id: int, code: int) -> None:
+        stream = self.streams.pop(stream_id, None)
+        if stream is not None and stream.step is not None:
+            stream.step.remove(self, stream)
+        if stream is not None and stream.order is not None:
+            self.held -= stream.order.is_held
 
-    def step(self, running: list[Running]) -> None:
-        """Send one message on each stream; those that are done end."""
-        if not self.is_writable:
+    def on_window(self, stream_id: int, increment: int) -> None:
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            stream.window += increment
+
+    def on_windows(self, increment: int) -> None:
+        for stream in self.streams.values():
+            stream.window += increment
+
+    def on_closed(self) -> None:
+        for step in {stream.step for stream in self.streams.values()}:
+            if step is not None:
+                step.forget(self)
+        self.streams.clear()
+        self._replica.connections.discard(self)
+
+    def end_stream(self, stream: Stream) -> None:
+        if self.streams.pop(stream.id, None) is not None:
+            block = self._replica.report.trailers(self.headers)
+            self.send(header_frame(stream.id, block, is_end=True))
+
+    def _begin(self, stream: Stream, order: Order) -> None:
+        if order.command:
+            self._replica.command(order.command)
             return
-        http2 = self.http2
-        for one in running:
-            if one.left and one.stream.id in http2.streams and not one.stream.pending:
-                http2.forward(one.stream, one.message, 0, len(one.message))
-                one.left -= 1
-                if not one.left:
-                    http2.send_headers(one.stream, [(b"grpc-status", b"0")], is_end=True)
-        self.flush()
-
-    def on_output(self) -> None: ...
-
-    def on_peer_ready(self) -> None: ...
-
-    def on_goaway(self, code: int, debug: bytes) -> None: ...
-
-    def on_ping_ack(self, payload: bytes) -> None: ...
-
-
-class Asked:
-    """Waits for the end of a request (http2.streams.StreamReceiver)."""
-
-    def __init__(self, connection: ReplicaProtocol, stream: Stream, request: dict[bytes, bytes]) -> None:
-        self._connection = connection
-        self._stream = stream
-        self._request = request
-
-    def on_headers(self, fields: Fields, is_end: bool) -> None: ...
-
-    def on_data(self, data: bytes, start: int, end: int) -> None:
-        self._connection.http2.credit(self._stream, end - start - 9)
-
-    def on_last_data(self, payload: bytes) -> None:
-        self._connection.begin(self._stream, self._request)
-
-    def on_reset(self, code: int) -> None: ...
-
-    def on_sent(self, size: int) -> None: ...
-
-    def on_connection_lost(self) -> None: ...
-
-
-class Steps:
-    """One clock for all streams of an interval."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._running: dict[float, dict[ReplicaProtocol, list[Running]]] = {}
-
-    def add(self, connection: ReplicaProtocol, running: Running, interval_s: float) -> None:
-        by_connection = self._running.get(interval_s)
-        if by_connection is None:
-            by_connection = self._running[interval_s] = {}
-            self._loop.call_later(interval_s, self._step, interval_s, self._loop.time() + interval_s)
-        by_connection.setdefault(connection, []).append(running)
-
-    def forget(self, connection: ReplicaProtocol) -> None:
-        for by_connection in self._running.values():
-            by_connection.pop(connection, None)
-
-    def _step(self, interval_s: float, due_at: float) -> None:
-        by_connection = self._running[interval_s]
-        for connection, running in list(by_connection.items()):
-            connection.step(running)
-            left = [one for one in running if one.left and one.stream.id in connection.http2.streams]
-            by_connection[connection] = left
-            if not left:
-                del by_connection[connection]
-        if not by_connection:
-            del self._running[interval_s]
-        elif interval_s:
-            # Absolute instants: a late step does not make all later ones late.
-            next_at = due_at + interval_s
-            self._loop.call_later(max(0.0, next_at - self._loop.time()), self._step, interval_s, next_at)
+        self._blocks = None
+        self._replica.report.received_requests += 1
+        if order.is_held:
+            self.held += 1
+            return
+        self.send(header_frame(stream.id, self.headers.encode(RESPONSE)))
+        body = message(order.message_bytes)
+        count = order.messages or 1
+        self.send((head(len(body), DATA, 0, stream.id) + body) * count)
+        self.send_window -= len(body) * count
+        stream.window -= len(body) * count
+        if order.messages:
+            self.end_stream(stream)
         else:
-            self._loop.call_soon(self._step, 0.0, 0.0)
+            self._replica.join_step(order, self, stream)
+
+    def _answer_control(self, stream: Stream) -> None:
+        """Read the headers after all, from the connection's first block on, whose table the others need."""
+        decoder, path = Decoder(), b""
+        for stream_id, block in self._blocks or ():
+            fields = decoder.decode(block, raw=True)
+            if stream_id == stream.id:
+                path = dict(fields)[b":path"]
+        answer = self._replica.answers.get(path)
+        if answer is None:
+            self.streams.pop(stream.id)
+            self.send(header_frame(stream.id, self.headers.encode(UNIMPLEMENTED), is_end=True))
+            return
+        self.send(header_frame(stream.id, self.headers.encode(RESPONSE)))
+        self._repeat(stream, answer)
+        if not answer.stays_open:
+            self.end_stream(stream)
+
+    def _repeat(self, stream: Stream, answer: Answer) -> None:
+        if self.streams.get(stream.id) is not stream:
+            return
+        body = answer.message()
+        self.send(head(len(body), DATA, 0, stream.id) + body)
+        self.send_window -= len(body)
+        if answer.is_repeated:
+            self.flush()
+            self.loop.at(now_ns() + _REPEAT_NS, partial(self._repeat, stream, answer))
 
 
-async def main(port: int) -> None:
-    steps = Steps()
-    server = await asyncio.get_running_loop().create_server(lambda: ReplicaProtocol(steps), "127.0.0.1", port)
-    print(f"replica listening on 127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
-    await server.serve_forever()
+def main(count: int) -> None:
+    loop = Loop()
+    listening = [socket.create_server(("127.0.0.1", 0), backlog=4_096) for _ in range(count)]
+    replicas = [Replica(loop, number, sock) for number, sock in enumerate(listening)]
+    is_over = False
+
+    def on_input(events: int) -> None:
+        nonlocal is_over
+        lines = os.read(sys.stdin.fileno(), 4_096)
+        is_over = not lines
+        for _ in range(lines.count(b"\n")):
+            print(sum(c.held for replica in replicas for c in replica.connections), flush=True)
+
+    loop.watch(sys.stdin.fileno(), on_input)
+    print(json.dumps([sock.getsockname()[1] for sock in listening]), flush=True)
+    loop.run(lambda: is_over)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    main(int(sys.argv[1]))

@@ -1,0 +1,44 @@
+"""The gateway as it is shipped: facts, policy, leases, metrics and limits are on, nothing is tuned."""
+
+import json
+from collections.abc import Mapping
+
+import psutil
+
+from benchmarks.overhead.peers.base import ROOT, Missing, Place, Running, listening_port
+from benchmarks.processes import inference_gateway
+
+_COMPILED = ROOT / "build" / "compiled"
+_OPAQUE_SERVICE = "benchmark.Opaque"
+
+
+def start(place: Place) -> Running:
+    return _start(place, {})
+
+
+def start_compiled(place: Place) -> Running:
+    if not (_COMPILED / "installed").exists():
+        raise Missing("not built here: `make compiled`")
+    return _start(place, {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(_COMPILED)})
+
+
+def start_opaque(place: Place) -> Running:
+    """Requests that the gateway passes without knowing their service."""
+    running = _start(place, {})
+    return Running(running.ports, running.pids, path=f"/{_OPAQUE_SERVICE}/Generate")
+
+
+def _start(place: Place, environment: Mapping[str, str]) -> Running:
+    settings = {
+        "listen": "127.0.0.1:0",
+        "replicas": [{"address": address} for address in place.replica_addresses],
+        "opaque_services": [_OPAQUE_SERVICE],
+        "metrics_listen": "127.0.0.1:0",
+        "admin_listen": str(place.folder / "admin.sock"),
+    }
+    file = place.folder / "gateway.yaml"
+    file.write_text(json.dumps(settings, indent=2))  # JSON is YAML.
+    process = place.processes.start("gateway", inference_gateway("serve", "--config", str(file)), environment)
+    port = listening_port(process)
+    (worker,) = psutil.Process(process.pid).children()
+    return Running([port], {"control": process.pid, "worker": worker.pid})
