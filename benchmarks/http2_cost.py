@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.connection import Connection
 from gateway.http2.headers import Codec, Field, Fields, HeaderEncoder
@@ -62,6 +63,8 @@ class Owner:
     def on_peer_ready(self) -> None: ...
     def on_goaway(self, code: int, debug: bytes) -> None: ...
     def on_ping_ack(self, payload: bytes) -> None: ...
+
+    def on_limit(self, limit: Limit) -> None: ...
 
     def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
         self.requests.append(stream)

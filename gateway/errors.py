@@ -31,8 +31,34 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
 
 
+class Limit(StrEnum):
+    """What a peer has met: names are those of `settings.limits`."""
+
+    REQUEST_BYTES = "request_bytes"
+    BUFFERED_BYTES = "buffered_bytes"
+    HEADER_BYTES = "header_bytes"
+    HEADER_BYTES_HARD = "header_bytes_hard"
+    FIRST_MESSAGE_TIMEOUT = "first_message_timeout_s"
+    UNREAD_CONNECTION_BYTES = "unread_connection_bytes"
+    UNREAD_TIMEOUT = "unread_timeout_s"
+    CONNECTIONS = "connections"
+    CONNECTIONS_PER_ADDRESS = "connections_per_address"
+    STREAMS_PER_CONNECTION = "streams_per_connection"
+    HANDSHAKE_TIMEOUT = "handshake_timeout_s"
+    IDLE_TIMEOUT = "idle_timeout_s"
+    CONTINUATION_FRAMES = "continuation_frames"
+    RESETS = "resets"
+    IDLE_FRAMES = "idle_frames"
+    HEADER_BYTES_RATE = "header_bytes_rate"
+    SETTINGS_FRAMES = "settings_frames"
+    UNREAD_REPLIES = "unread_replies"
+    MEMORY_SOFT_BYTES = "memory_soft_bytes"
+    MEMORY_HARD_BYTES = "memory_hard_bytes"
+
+
 class Failure(Exception):
-    """Ends one request. `retry_after_s` is set where the same request may succeed after that time."""
+    """Ends one request. `retry_after_s` is set where the same request may succeed after that time, `limit` where one
+    was met."""
 
     def __init__(
         self,
@@ -41,9 +67,11 @@ class Failure(Exception):
         *,
         retry_after_s: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        limit: Limit | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.limit = limit
         self.message = message
         self.retry_after_s = retry_after_s
         self.metadata = dict(metadata or {})

@@ -26,15 +26,16 @@ from gateway.dispatch.dispatch import Dispatcher, pushback
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
 from gateway.http2.headers import Codec
-from gateway.http2.limits import Limits
 from gateway.metrics import ProcessMetrics, Registry
 from gateway.policies import build
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.flusher import Flusher
+from gateway.relay.limits import replica_limits
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
+from gateway.relay.sweeper import INTERVAL_S, Sweeper
 from gateway.types import ReplicaState
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Worker:
         self._admission = Admission(self._fleet, dispatcher, Parking(settings.parking_s), self._on_dirty)
         flusher = Flusher(self._loop.call_soon)
         codec = Codec()
-        self._connector = Connector(flusher, codec, Limits(header_list_bytes=settings.limits.header_bytes_hard))
+        self._connector = Connector(flusher, codec, replica_limits(settings.limits))
         self._metrics = RelayMetrics(self._registry)
         self._relay = Relay(
             limits=settings.limits,
@@ -85,6 +86,12 @@ class Worker:
             new_pool=self._replica_pool,
             on_counts=self._on_counts,
         )
+        self._sweeper = Sweeper(self._relay)
+
+    def sweep(self) -> None:
+        """Now, and again every so often."""
+        self._loop.call_later(INTERVAL_S, self.sweep)
+        self._sweeper.sweep()
 
     def on_fleet(self, message: FleetChanged) -> None:
         self._relay.apply(self._fleet.apply(message.snapshot), self._is_ready)
@@ -149,6 +156,7 @@ async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: a
         return
     logging.getLogger().setLevel(configure.settings.log_level.upper())
     worker = Worker(configure, channel.send, tasks.create_task)
+    worker.sweep()
     receiver: DescriptorReceiver | None = None
     draining: asyncio.Task[None] | None = None
     while draining is None or not draining.done():

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from gateway.config.base import PositiveInt, PositiveSeconds, Seconds, Strict, check, join_address, split_address
+from gateway.config.base import PositiveSeconds, Seconds, Strict, check, join_address, split_address
 from gateway.config.discovery import DnsSource, FileSource, KubernetesSource, ReplicaSettings, Source, SourceSettings
+from gateway.config.limits import LimitSettings, RateSettings
 from gateway.config.routes import AliasSettings, RouteSettings, ZoneSettings
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "KubernetesSource",
     "LimitSettings",
     "ProbeSettings",
+    "RateSettings",
     "ReplicaSettings",
     "RouteSettings",
     "Settings",
@@ -32,9 +34,6 @@ __all__ = [
     "split_address",
 ]
 
-KIB = 1024
-MIB = 1024 * KIB
-
 LIVE = frozenset(
     (
         *("policy", "routes", "aliases", "default_model", "zone", "replicas", "discovery", "limits", "parking_s"),
@@ -42,31 +41,6 @@ LIVE = frozenset(
     )
 )
 """Settings that may change while the gateway runs."""
-
-
-class LimitSettings(Strict, frozen=True):
-    """What one agent, or all together, may take."""
-
-    request_bytes: Annotated[int, Meta(ge=1, le=1024 * MIB)] = 64 * MIB
-    """One request message, as sent and as inflated."""
-    buffered_bytes: PositiveInt = 512 * MIB
-    """All that is held of requests before their replica is chosen. At the limit agents get no credit, they wait."""
-    header_bytes: PositiveInt = 8 * KIB
-    """Above it (RFC 9113 6.5.2: names + values + 32 each) a request is refused."""
-    header_bytes_hard: PositiveInt = 64 * KIB
-    """Above it the agent's connection ends, because decoding on would cost too much."""
-    held_tail_bytes: PositiveInt = 64 * KIB
-    """Of a response message that has begun and not ended; a longer one passes in pieces."""
-    streams_per_connection: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1_000
-    """Announced to agents as SETTINGS_MAX_CONCURRENT_STREAMS."""
-    handshake_timeout_s: PositiveSeconds = 10.0
-    """From the accepted connection to the agent's preface and SETTINGS."""
-
-    def __post_init__(self) -> None:
-        if self.header_bytes_hard < self.header_bytes:
-            raise ValueError("header_bytes_hard: below header_bytes")
-        if self.buffered_bytes < self.request_bytes:
-            raise ValueError("buffered_bytes: below request_bytes, so that the largest request could never pass")
 
 
 class ConnectSettings(Strict, frozen=True):

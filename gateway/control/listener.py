@@ -21,6 +21,16 @@ _PAUSE_S = 0.5
 """Before accepting again when descriptors or memory have run out; meanwhile agents wait in the backlog."""
 
 
+_VANISHED = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
+)
+"""An agent whose host is gone without a word is noticed within two minutes, whether we have something to say or not
+(tcp(7); accepted sockets have the listening one's options)."""
+
+
 def bind(address: str) -> list[socket.socket]:
     """Return sockets that listen on `HOST:PORT`, all on one port, one for each address that the host has.
 
@@ -49,6 +59,8 @@ def _bind_one(family: int, sockaddr: tuple[str | int, ...]) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for level, option, value in _VANISHED:
+            listening.setsockopt(level, option, value)
         listening.bind(sockaddr)
         listening.listen(BACKLOG)
     except OSError:

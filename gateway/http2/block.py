@@ -1,5 +1,6 @@
 """A header block while it arrives: HEADERS and its CONTINUATION frames (RFC 9113, 4.3 and 6.10)."""
 
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.frames import ConnectionFault, ErrorCode
 from gateway.http2.limits import Limits
@@ -33,8 +34,10 @@ class HeaderBlock:
         self._size += len(fragment)
         self._continuations += 1
         limits = self._limits
-        if self._size > limits.header_list_max_bytes or self._continuations > limits.continuation_frames:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block is too large")
+        if self._continuations > limits.continuation_frames:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many CONTINUATION", Limit.CONTINUATION_FRAMES)
+        if self._size > limits.header_list_max_bytes:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header block is too large", Limit.HEADER_BYTES_HARD)
 
     def joined(self) -> bytes:
         fragments = self._fragments

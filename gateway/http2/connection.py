@@ -79,6 +79,8 @@ class Connection(Control):
                 position = self._receive_frames(data, position)
         except ConnectionFault as fault:
             position = len(data)
+            if fault.limit is not None:
+                self.owner.on_limit(fault.limit)
             self.abort(fault.code, fault.message)
         self._rest = data[position:]
         if not self.has_failed:

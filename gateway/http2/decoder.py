@@ -7,6 +7,7 @@ from hpack import HPACKError
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
+from gateway.errors import Limit
 from gateway.http2.frames import ConnectionFault, ErrorCode
 from gateway.http2.headers import SECRET_NAMES, BlockCache, Field, Fields, SecretName
 
@@ -61,7 +62,7 @@ class HeaderDecoder:
             fields.append(field)
             left_bytes -= _size(field)
             if left_bytes < 0:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list is too large")
+                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list is too large", Limit.HEADER_BYTES_HARD)
         return fields
 
     def _resize(self, block: bytes) -> int:

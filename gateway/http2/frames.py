@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from enum import IntEnum
 from struct import Struct
 
+from gateway.errors import Limit
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_BYTES = 9
 PRIORITY_BYTES = 5
@@ -75,17 +77,19 @@ class Setting(IntEnum):
 class ConnectionFault(Exception):
     """The peer broke a rule that ends the connection (5.4.1)."""
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str, limit: Limit | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.limit = limit
 
 
 class StreamFault(Exception):
     """The peer broke a rule that ends one stream (5.4.2)."""
 
-    def __init__(self, stream_id: int, code: ErrorCode, message: str) -> None:
+    def __init__(self, stream_id: int, code: ErrorCode, message: str, limit: Limit | None = None) -> None:
         super().__init__(message)
+        self.limit = limit
         self.stream_id = stream_id
         self.code = code
         self.message = message

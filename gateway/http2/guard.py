@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.errors import Limit
 from gateway.http2.budget import Budget
 from gateway.http2.frames import ConnectionFault, ErrorCode
 from gateway.http2.limits import Limits
@@ -14,6 +15,14 @@ _HEADER_BYTES_A_STREAM = 1_024
 _SENT_BYTES_AN_IDLE_FRAME = 8
 _BLOCK_BYTES = 64
 """The work on a header block of no length, in bytes of headers."""
+
+
+_WHAT = {
+    Limit.RESETS: "resets",
+    Limit.IDLE_FRAMES: "frames that carry nothing",
+    Limit.SETTINGS_FRAMES: "SETTINGS",
+    Limit.HEADER_BYTES_RATE: "headers",
+}
 
 
 class Work(Protocol):
@@ -39,23 +48,23 @@ class Guard:
         self._paid_bytes = 0
 
     def count_reset(self) -> None:
-        self._spend(self._resets, 1, "resets")
+        self._spend(self._resets, 1, Limit.RESETS)
 
     def count_idle_frame(self) -> None:
-        self._spend(self._idle_frames, 1, "frames that carry nothing")
+        self._spend(self._idle_frames, 1, Limit.IDLE_FRAMES)
 
     def count_settings(self) -> None:
-        self._spend(self._settings, 1, "SETTINGS")
+        self._spend(self._settings, 1, Limit.SETTINGS_FRAMES)
 
     def count_header_block(self, size: int) -> None:
-        self._spend(self._header_bytes, size + _BLOCK_BYTES, "headers")
+        self._spend(self._header_bytes, size + _BLOCK_BYTES, Limit.HEADER_BYTES_RATE)
 
-    def _spend(self, budget: Budget, count: int, what: str) -> None:
+    def _spend(self, budget: Budget, count: int, limit: Limit) -> None:
         if budget.spend(count):
             return
         self._collect()
         if not budget.spend(count):
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {_WHAT[limit]}", limit)
 
     def _collect(self) -> None:
         """Pay in what our work has earned the peer since the last time."""

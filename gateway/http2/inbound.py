@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.block import HeaderBlock
 from gateway.http2.decoder import HeaderDecoder
@@ -59,7 +60,9 @@ class Inbound(Outbound):
         if self._is_paused:
             self._unread_replies += 1
             if self._unread_replies > self.limits.unread_replies:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many answers that nobody reads")
+                raise ConnectionFault(
+                    ErrorCode.ENHANCE_YOUR_CALM, "too many answers that nobody reads", Limit.UNREAD_REPLIES
+                )
 
     # The frames, by type.
 
@@ -172,7 +175,7 @@ class Inbound(Outbound):
         if stream_id > self._refuses_above:
             return
         if len(self.streams) >= self.limits.streams:
-            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams")
+            raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams", Limit.STREAMS_PER_CONNECTION)
         content_bytes = check_request(fields)
         if block.depends_on_itself or (is_end and content_bytes):
             raise MalformedMessage("content that never comes, or a stream that depends on itself")
@@ -239,6 +242,8 @@ class Inbound(Outbound):
 
     def _fail_stream(self, fault: StreamFault) -> None:
         """The peer broke a rule that costs it the stream. Raises ConnectionFault where there is none to reset."""
+        if fault.limit is not None:
+            self.owner.on_limit(fault.limit)
         self._guard.count_reset()
         stream = self.streams.get(fault.stream_id)
         if stream is not None:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from gateway.errors import Limit
 from gateway.http2.headers import Fields
 from gateway.http2.streams import Stream
 
@@ -27,6 +28,10 @@ class ConnectionOwner(Protocol):
         ...
 
     def on_ping_ack(self, payload: bytes) -> None: ...
+
+    def on_limit(self, limit: Limit) -> None:
+        """The peer has met a limit: a stream was refused, or the connection is about to end."""
+        ...
 
 
 class Nobody:

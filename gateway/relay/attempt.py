@@ -72,6 +72,11 @@ class Attempt:
     def replica_id(self) -> str:
         return self.lease.replica_id if self.lease else "control"
 
+    @property
+    def held_bytes(self) -> int:
+        """Of a message that has begun and not ended."""
+        return self._messages.held_bytes if self._messages is not None else 0
+
     # relay.pool.Acquirer.
 
     def on_connected(self, connection: ReplicaConnection) -> None:
@@ -122,6 +127,8 @@ class Attempt:
             self._forwarded_bytes += size
             if self._forwarded_bytes >= _CREDIT_STEP_BYTES:
                 self.credit(0)
+        else:
+            self._exchange.backlog.add(size)
 
     def on_last_data(self, payload: bytes) -> None:
         self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream without a status"))
@@ -194,6 +201,7 @@ class Attempt:
         self.credit(newly_held)
         self._credited_ahead += newly_held
         if released:
+            self._exchange.backlog.add(len(released))
             self._exchange.agent.http2.send_data(self._exchange.stream, released)
 
     def _on_trailers(self, fields: Fields) -> None:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from gateway.dialects.base import Method
 from gateway.dispatch.admission import Parked
-from gateway.errors import Failure, Reason, Refused
+from gateway.errors import Failure, Limit, Reason, Refused
 from gateway.fleet.leases import Lease
+from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Fields
 from gateway.http2.streams import Stream
 from gateway.relay.attempt import Attempt
+from gateway.relay.backlog import Backlog
 from gateway.relay.request_body import RequestBody
 from gateway.relay.timer import Timer
 from gateway.rpc.call import RESPONSE, Call
@@ -53,7 +55,7 @@ class Exchange:
     """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
 
     __slots__ = (
-        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "agent", "body", "call",
+        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "agent", "backlog", "body", "call",
         "method", "phase", "relay", "started_at", "stream",
     )  # fmt: skip
 
@@ -65,6 +67,7 @@ class Exchange:
         self.method = method
         self.phase = Phase.READING
         self.body = RequestBody(relay.memory, relay.limits.request_bytes, is_message=method.reads_request)
+        self.backlog = Backlog()
         self._attempt: Attempt | None = None
         self._attempts = 0
         self._facts: Facts | None = None
@@ -106,6 +109,7 @@ class Exchange:
         self._finish(_CANCELLED)
 
     def on_sent(self, size: int) -> None:
+        self.backlog.take(size)
         if self._attempt is not None:
             self._attempt.credit(size)
 
@@ -155,9 +159,32 @@ class Exchange:
         if failure.retry_after_s is None and failure.reason in _RETRIED:
             failure.retry_after_s = self.relay.pushback()
         status = status_of(failure)
-        self.relay.metrics.failed(failure.reason)
+        self.relay.metrics.failed(failure)
         self._send_end(status.trailers())
         self._finish(str(int(status.code)))
+
+    # For the agent's connection.
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the request, while another attempt could need it, and of the response, until the agent has read it."""
+        held_bytes = self.body.kept_bytes + self.backlog.held_bytes
+        return held_bytes if self._attempt is None else held_bytes + self._attempt.held_bytes
+
+    def sweep(self, now_s: float) -> None:
+        """End an exchange whose agent is too slow; asked now and then."""
+        limits = self.relay.limits
+        if self.phase is Phase.READING and now_s - self.started_at > limits.first_message_timeout_s:
+            message = f"the request's message was not complete in {limits.first_message_timeout_s:g} s"
+            self.fail(Failure(Reason.DEADLINE_EXCEEDED, message, limit=Limit.FIRST_MESSAGE_TIMEOUT))
+        elif self.backlog.is_late(now_s, limits.unread_timeout_s):
+            self.cut(Limit.UNREAD_TIMEOUT)
+
+    def cut(self, limit: Limit) -> None:
+        """The agent does not read, so no status would reach it either."""
+        self.relay.metrics.met(limit)
+        self.agent.http2.reset(self.stream, ErrorCode.ENHANCE_YOUR_CALM)
+        self._finish(str(int(Code.RESOURCE_EXHAUSTED)))
 
     # Ours.
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.errors import Reason
+from gateway.errors import Failure, Limit
 from gateway.fleet.leases import Ledger
 from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Counter, Histogram, Registry
 from gateway.rpc.status import Code
@@ -56,6 +56,13 @@ class RelayMetrics:
             name("failures_total"), "Exchanges that the gateway itself ended, by reason.", "reason"
         )
 
+        self.held_bytes = registry.gauge(
+            name("held_bytes"), "What agents hold of memory, estimated once a second; the limits memory_*_bytes."
+        ).child()
+        self._limits = registry.counter(
+            name("limits_hit_total"), "Requests refused, streams and connections ended by settings.limits.", "limit"
+        )
+
     def tokens_of(self, replica_id: str) -> TokenMetrics:
         """Return what is counted of one replica's responses."""
         return TokenMetrics(
@@ -87,8 +94,14 @@ class RelayMetrics:
         self.in_flight.remove(replica_id)
         self.prefill_tokens.remove(replica_id)
 
-    def failed(self, reason: Reason) -> None:
-        self._failures.child(reason.value).add(1)
+    def failed(self, failure: Failure) -> None:
+        self._failures.child(failure.reason.value).add(1)
+        if failure.limit is not None:
+            self.met(failure.limit)
+
+    def met(self, limit: Limit) -> None:
+        """An agent has met a limit: a request was refused, a stream or a connection ended."""
+        self._limits.child(limit.value).add(1)
 
 
 _STATUS_NAMES = {str(int(code)): code.name for code in Code}

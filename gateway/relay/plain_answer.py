@@ -1,6 +1,7 @@
 """The answer to a request that is not gRPC."""
 
 from gateway.http2.connection import Connection
+from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Fields
 from gateway.http2.streams import Stream
 from gateway.rpc.plain import NotGrpc
@@ -10,7 +11,11 @@ class PlainAnswer:
     """Waits for the end of the request, whose content it drops (http2.streams.StreamReceiver): general HTTP clients
     do not expect an answer earlier."""
 
-    def __init__(self, http2: Connection, stream: Stream, answer: NotGrpc) -> None:
+    held_bytes = 0
+
+    def __init__(self, http2: Connection, stream: Stream, answer: NotGrpc, expires_at: float) -> None:
+        """From `expires_at` on the stream is in nobody's interest."""
+        self._expires_at = expires_at
         self._http2 = http2
         self._stream = stream
         self._answer = answer
@@ -20,6 +25,10 @@ class PlainAnswer:
         self._http2.send_headers(self._stream, self._answer.fields, is_end=not body)
         if body:
             self._http2.send_data(self._stream, body, is_end=True)
+
+    def sweep(self, now_s: float) -> None:
+        if now_s > self._expires_at:
+            self._http2.reset(self._stream, ErrorCode.CANCEL)
 
     def on_headers(self, fields: Fields, is_end: bool) -> None:
         self.send()

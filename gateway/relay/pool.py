@@ -11,7 +11,7 @@ from typing import Protocol
 from gateway import logs
 from gateway.config import ConnectSettings
 from gateway.http2.frames import ErrorCode
-from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
+from gateway.relay.replica_connection import ConnectionWatcher, Keepalive, ReplicaConnection
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ class Pool:
         self._is_closed = False
         self._wake = asyncio.Event()
         self._failures = 0
+        self._keepalive = Keepalive(settings.keepalive_interval_s, settings.keepalive_timeout_s)
 
     def __repr__(self) -> str:
         return f"<Pool {self.address} [{self.ready_connections} up, {len(self._waiting)} waiting]>"
@@ -85,6 +86,11 @@ class Pool:
             self._is_connecting = True
             self._spawn(self._connect())
 
+    def sweep(self, now_s: float) -> None:
+        """Find out which connections lead nowhere any more."""
+        for connection in tuple(self._connections):
+            connection.sweep(now_s, self._keepalive)
+
     def close(self) -> None:
         """The replica is gone: streams finish, nothing new begins."""
         self._is_closed = True
@@ -100,6 +106,10 @@ class Pool:
     def on_room(self, connection: ReplicaConnection) -> None:
         if self._waiting and connection.is_ready:
             self._serve()
+
+    def on_too_many_pings(self) -> None:
+        """The replica permits fewer (gRFC A8): the default of gRPC servers is one in five minutes."""
+        self._keepalive = Keepalive(self._keepalive.interval_s * 2, self._keepalive.timeout_s)
 
     def on_lost(self, connection: ReplicaConnection) -> None:
         if connection not in self._connections:

@@ -13,8 +13,10 @@ from gateway.http2.limits import Limits
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.attempt import Attempt
 from gateway.relay.flusher import Flusher
+from gateway.relay.limits import agent_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
+from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool
 from gateway.relay.timer import Timer
 
@@ -45,15 +47,15 @@ class Relay:
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
     agent_limits: Limits = field(init=False)
     memory: RequestMemory = field(init=False)
+    peers: Peers = field(init=False)
+    is_refusing: bool = field(default=False, init=False)
+    """Agents hold so much memory that no more work is taken (relay.sweeper)."""
     _idle: "asyncio.Future[None] | None" = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.memory = RequestMemory(self.limits.buffered_bytes)
-        self.agent_limits = Limits(
-            streams=self.limits.streams_per_connection,
-            header_list_bytes=self.limits.header_bytes,
-            header_list_max_bytes=self.limits.header_bytes_hard,
-        )
+        self.agent_limits = agent_limits(self.limits)
+        self.peers = Peers(self.limits)
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at an instant of `clock`."""

@@ -1,18 +1,30 @@
 """A connection to one replica, or to control."""
 
 import asyncio
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.config import split_address
+from gateway.errors import Limit
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Codec
 from gateway.http2.limits import Limits
 from gateway.relay.flusher import Flusher
 from gateway.relay.socket_connection import SocketConnection
 
+_KEEPALIVE = b"alive..."
+
+
+class Keepalive(NamedTuple):
+    """When a replica is asked that says nothing while it has streams."""
+
+    interval_s: float
+    timeout_s: float
+
 
 class ConnectionWatcher(Protocol):
     """The pool that a connection belongs to."""
+
+    def on_too_many_pings(self) -> None: ...
 
     def on_room(self, connection: "ReplicaConnection") -> None:
         """Streams may have ended, or limits have changed."""
@@ -33,8 +45,12 @@ class ReplicaConnection(SocketConnection):
         self._watcher = watcher
         self._ready = ready
         self.is_ready = False
+        self._has_received = False
+        self._quiet_at: float | None = None
+        self._pinged_at: float | None = None
 
     def data_received(self, data: bytes) -> None:
+        self._has_received = True
         super().data_received(data)
         self._watcher.on_room(self)
 
@@ -45,6 +61,27 @@ class ReplicaConnection(SocketConnection):
             fault = self.http2.fault
             self._ready.set_exception(ConnectionError(fault.message if fault else "closed without a word of HTTP/2"))
         self._watcher.on_lost(self)
+
+    def sweep(self, now_s: float, keepalive: Keepalive) -> None:
+        """Ask a replica that says nothing whether it is there, and give it up where it does not answer."""
+        if self._has_received or not self.http2.streams or self._quiet_at is None:
+            self._has_received = False
+            self._quiet_at = now_s
+            self._pinged_at = None
+        elif self._pinged_at is None:
+            if now_s - self._quiet_at >= keepalive.interval_s:
+                self._pinged_at = now_s
+                self.http2.ping(_KEEPALIVE)
+        elif now_s - self._pinged_at >= keepalive.timeout_s:
+            self.http2.abort(ErrorCode.NO_ERROR, "no answer to PING")
+            self.kill()
+
+    def on_goaway(self, code: int, debug: bytes) -> None:
+        if code == ErrorCode.ENHANCE_YOUR_CALM and debug == b"too_many_pings":
+            self._watcher.on_too_many_pings()
+
+    def on_limit(self, limit: Limit) -> None:
+        """A replica that floods us loses its connection; agents' limits are counted, and it is none."""
 
     async def wait_ready(self) -> None:
         """Raises ConnectionError where the connection is lost before."""

@@ -1,6 +1,6 @@
 """What an agent has sent of its request, kept until no other attempt can need it."""
 
-from gateway.errors import Failure, Reason
+from gateway.errors import Failure, Limit, Reason
 from gateway.relay.memory import RequestMemory
 from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, message_end
 
@@ -35,6 +35,10 @@ class RequestBody:
         self._credited_bytes = 0
         self._sent_bytes = 0
 
+    @property
+    def kept_bytes(self) -> int:
+        return self._kept_bytes
+
     def add(self, payload: bytes) -> None:
         """Raises Failure: MESSAGE_TOO_LARGE, or OVERLOADED where all requests together are too large."""
         if not self.is_kept:
@@ -42,7 +46,9 @@ class RequestBody:
         self.chunks.append(payload)
         self._kept_bytes += len(payload)
         if not self._memory.take(len(payload)):
-            raise Failure(Reason.OVERLOADED, "too many bytes of requests wait for a replica")
+            raise Failure(
+                Reason.OVERLOADED, "too many bytes of requests wait for a replica", limit=Limit.BUFFERED_BYTES
+            )
         if self._is_message and self._kept_bytes > self._limit_bytes:
             raise self._too_large()
 
@@ -98,4 +104,5 @@ class RequestBody:
 
     def _too_large(self) -> Failure:
         limit_bytes = self._limit_bytes - PREFIX_BYTES
-        return Failure(Reason.MESSAGE_TOO_LARGE, f"the request's message is larger than {limit_bytes} bytes")
+        message = f"the request's message is larger than {limit_bytes} bytes"
+        return Failure(Reason.MESSAGE_TOO_LARGE, message, limit=Limit.REQUEST_BYTES)

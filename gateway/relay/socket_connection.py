@@ -3,6 +3,7 @@
 import asyncio
 from typing import cast
 
+from gateway.errors import Limit
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Codec, Fields
@@ -22,6 +23,8 @@ class SocketConnection(asyncio.Protocol):
         self._flusher = flusher
         self._transport: asyncio.Transport | None = None
         self.is_closed = False
+        self.is_paused = False
+        """The peer does not read."""
         self.http2 = Connection(
             self,
             is_server=self.is_server,
@@ -30,6 +33,11 @@ class SocketConnection(asyncio.Protocol):
             clock=asyncio.get_running_loop().time,
             http1_answer=self.http1_answer,
         )
+
+    @property
+    def is_closing(self) -> bool:
+        """The socket is closed as soon as its peer has taken what is waiting."""
+        return self._transport is not None and self._transport.is_closing()
 
     # asyncio.Protocol.
 
@@ -43,9 +51,11 @@ class SocketConnection(asyncio.Protocol):
             self.close()
 
     def pause_writing(self) -> None:
+        self.is_paused = True
         self.http2.pause()
 
     def resume_writing(self) -> None:
+        self.is_paused = False
         self.http2.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -69,6 +79,9 @@ class SocketConnection(asyncio.Protocol):
 
     def on_ping_ack(self, payload: bytes) -> None:
         """Nothing waits for an acknowledgement."""
+
+    def on_limit(self, limit: Limit) -> None:
+        raise NotImplementedError
 
     # Ours.
 
@@ -95,6 +108,11 @@ class SocketConnection(asyncio.Protocol):
     def abort(self, code: ErrorCode, message: str) -> None:
         self.http2.abort(code, message)
         self.close()
+
+    def kill(self) -> None:
+        """Close the socket although its peer may take nothing of what is waiting."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _end_streams(self) -> None:
         streams = list(self.http2.streams.values())

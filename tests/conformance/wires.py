@@ -3,6 +3,7 @@
 import socket
 from collections import deque
 
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.connection import Connection
 from gateway.http2.headers import Codec, Fields
@@ -63,6 +64,8 @@ class MemoryWire:
     def on_goaway(self, code: int, debug: bytes) -> None: ...
 
     def on_ping_ack(self, payload: bytes) -> None: ...
+
+    def on_limit(self, limit: Limit) -> None: ...
 
 
 class SocketWire:

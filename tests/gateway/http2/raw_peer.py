@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import hpack
 
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode, Setting
@@ -125,6 +126,7 @@ class Owner:
     is_peer_ready: bool = False
     goaways: list[tuple[int, bytes]] = field(default_factory=list[tuple[int, bytes]])
     ping_acks: list[bytes] = field(default_factory=list[bytes])
+    limits: list[Limit] = field(default_factory=list[Limit])
 
     def on_output(self) -> None:
         self.outputs += 1
@@ -138,6 +140,9 @@ class Owner:
 
     def on_goaway(self, code: int, debug: bytes) -> None:
         self.goaways.append((code, debug))
+
+    def on_limit(self, limit: Limit) -> None:
+        self.limits.append(limit)
 
     def on_ping_ack(self, payload: bytes) -> None:
         self.ping_acks.append(payload)

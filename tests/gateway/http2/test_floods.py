@@ -3,6 +3,7 @@ limits. Time stands still unless a test moves it."""
 
 import pytest
 
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.frames import ErrorCode
 from gateway.http2.limits import Limits, Rate
@@ -36,10 +37,11 @@ LIMITS = Limits(
 RST = frames.rst_stream(1, ErrorCode.CANCEL)
 
 
-def flooded(peer: RawPeer, piece: bytes, count: int) -> bool:
-    """Return whether the peer was told to calm down."""
+def flooded(peer: RawPeer, piece: bytes, count: int, limit: Limit | None = None) -> bool:
+    """Return whether the peer was told to calm down, by `limit` where there is one."""
     answer = peer.send(piece * count)
     assert goaway_codes(answer) in ([], [ErrorCode.ENHANCE_YOUR_CALM])
+    assert limit is None or peer.owner.limits == [limit]
     return peer.connection.fault is not None
 
 
@@ -75,7 +77,7 @@ def test_a_flood_of_frames_that_carry_nothing_ends_the_connection(idle: bytes) -
     assert not flooded(peer, idle, 45)
     peer.now_s += 3
     assert not flooded(peer, idle, 30)
-    assert flooded(peer, idle, 10)
+    assert flooded(peer, idle, 10, Limit.IDLE_FRAMES)
 
 
 def test_a_flood_of_content_for_nobody_ends_the_connection() -> None:
@@ -90,6 +92,7 @@ def test_rapid_reset() -> None:
     peer = RawPeer(limits=LIMITS)
     assert reset_streams(peer, 100, RST) == 20
     assert len(peer.owner.requests) == 21
+    assert peer.owner.limits == [Limit.RESETS]
 
 
 def test_agents_that_have_waited_may_all_give_up() -> None:
@@ -149,12 +152,13 @@ def test_streams_above_the_limit_are_refused_and_then_too_many() -> None:
     assert refused == [ErrorCode.REFUSED_STREAM] * 20
     assert goaway_codes(answer) == [ErrorCode.ENHANCE_YOUR_CALM]
     assert len(peer.connection.streams) == 10
+    assert set(peer.owner.limits) == {Limit.STREAMS_PER_CONNECTION, Limit.RESETS}
 
 
 def test_a_flood_of_settings_ends_the_connection_earlier() -> None:
     peer = RawPeer(limits=LIMITS)
     assert not flooded(peer, window(1_000) + window(2_000), 4)
-    assert flooded(peer, settings(), 5)
+    assert flooded(peer, settings(), 5, Limit.SETTINGS_FRAMES)
 
 
 def test_a_settings_frame_full_of_windows_changes_each_stream_once() -> None:
@@ -170,7 +174,7 @@ def test_a_header_flood_on_a_stream_that_nobody_reads() -> None:
     stream, _ = peer.request()
     peer.connection.reset(stream, ErrorCode.CANCEL)
     assert not flooded(peer, headers(1, TRAILERS, ALL), 400)
-    assert flooded(peer, headers(1, TRAILERS, ALL), 400)
+    assert flooded(peer, headers(1, TRAILERS, ALL), 400, Limit.HEADER_BYTES_RATE)
 
 
 def test_large_header_lists_are_few() -> None:
@@ -184,7 +188,7 @@ def test_large_header_lists_are_few() -> None:
 
 def test_a_header_list_in_many_empty_continuations() -> None:
     peer = RawPeer(limits=LIMITS)
-    assert flooded(peer, headers(flags=0) + continuation(b"", flags=0) * 17, 1)
+    assert flooded(peer, headers(flags=0) + continuation(b"", flags=0) * 17, 1, Limit.CONTINUATION_FRAMES)
     assert peer.owner.requests == []
 
 
@@ -192,7 +196,7 @@ def test_answers_that_nobody_reads_are_bounded() -> None:
     peer = RawPeer(limits=LIMITS)
     peer.connection.pause()
     assert not flooded(peer, ping(), 30)
-    assert flooded(peer, ping(), 10)
+    assert flooded(peer, ping(), 10, Limit.UNREAD_REPLIES)
 
 
 def test_reading_again_makes_room_for_answers() -> None:

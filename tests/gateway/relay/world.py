@@ -10,6 +10,7 @@ from gateway.config import ConnectSettings, LimitSettings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher
+from gateway.errors import Limit
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
 from gateway.http2.connection import Connection
@@ -50,6 +51,13 @@ class Wire(asyncio.Transport):
 
     def close(self) -> None:
         self.is_cut = True
+
+    def abort(self) -> None:
+        self.inbox.clear()
+        self.is_cut = True
+
+    def is_closing(self) -> bool:
+        return self.is_cut
 
     def pump(self) -> bool:
         """Carry what there is, both ways. Return whether there was anything."""
@@ -177,6 +185,8 @@ class Peer:
         self.goaway = code
 
     def on_ping_ack(self, payload: bytes) -> None: ...
+
+    def on_limit(self, limit: Limit) -> None: ...
 
 
 def request_fields(path: bytes) -> list[Field]:

@@ -1,0 +1,30 @@
+"""Settings of limits, as HTTP/2 has them on each hop."""
+
+from gateway.config import LimitSettings, RateSettings
+from gateway.http2.limits import Limits, Rate
+
+
+def agent_limits(limits: LimitSettings) -> Limits:
+    return Limits(
+        streams=limits.streams_per_connection,
+        stream_window_bytes=limits.stream_window_bytes,
+        connection_window_bytes=limits.connection_window_bytes,
+        header_list_bytes=limits.header_bytes,
+        header_list_max_bytes=limits.header_bytes_hard,
+        continuation_frames=limits.continuation_frames,
+        resets=_rate(limits.resets),
+        soon_s=limits.reset_soon_s,
+        idle_frames=_rate(limits.idle_frames),
+        header_bytes=_rate(limits.header_bytes_rate),
+        settings=_rate(limits.settings_frames),
+        unread_replies=limits.unread_replies,
+    )
+
+
+def replica_limits(limits: LimitSettings) -> Limits:
+    """Replicas are trusted, and held to what HTTP/2 asks of everybody."""
+    return Limits(header_list_bytes=limits.header_bytes_hard, stream_window_bytes=limits.response_window_bytes)
+
+
+def _rate(rate: RateSettings) -> Rate:
+    return Rate(rate.burst, rate.per_s)
