@@ -47,12 +47,15 @@ class Connection(Control):
 
     # What the owner asks for.
 
-    def open_stream(self, fields: Fields, receiver: StreamReceiver, *, is_end: bool = False) -> Stream:
-        """Clients: begin a request. `can_open` must hold."""
+    def open_stream(
+        self, fields: Fields, receiver: StreamReceiver, *, more: Fields = (), is_end: bool = False
+    ) -> Stream:
+        """Clients: begin a request. `can_open` must hold. `more` fields follow, which differ from call to call."""
         self.last_stream_id += 2 if self.last_stream_id else 1
         stream = Stream(self.last_stream_id, self.peer_window_bytes, self.limits.stream_window_bytes, receiver)
         self.streams[stream.id] = stream
-        self.send_headers(stream, fields, is_end=is_end)
+        block = self._encode(fields)
+        self._send_block(stream, block + self._encode(more) if more else block, is_end=is_end)
         return stream
 
     @property

@@ -9,7 +9,7 @@ from hpack.table import HeaderTable
 
 from gateway.errors import Limit
 from gateway.http2.frames import ConnectionFault, ErrorCode
-from gateway.http2.headers import SECRET_NAMES, BlockCache, Field, Fields, SecretName
+from gateway.http2.headers import SECRET_NAMES, BlockCache, Field, FieldList, SecretName
 
 _STATIC: tuple[Field, ...] = ((b"", b""), *HeaderTable.STATIC_TABLE)
 _ENTRY_BYTES = 32
@@ -34,7 +34,7 @@ class HeaderDecoder:
         self._entries: deque[Field] = deque()
         self._entries_bytes = 0
 
-    def decode(self, block: bytes) -> Fields:
+    def decode(self, block: bytes) -> FieldList:
         is_stateless = not self._table_limit_bytes and not self._table_bytes
         if is_stateless and (known := self._cache.blocks.get(block)) is not None:
             return known
@@ -53,9 +53,9 @@ class HeaderDecoder:
         if not self._entries:
             self._table_bytes = 0
 
-    def _walk(self, block: bytes) -> Fields:
+    def _walk(self, block: bytes) -> FieldList:
         position = self._resize(block)
-        fields: list[Field] = []
+        fields = FieldList()
         left_bytes = self._max_list_bytes
         while position < len(block):
             field, position = self._field(block, position)
@@ -63,6 +63,7 @@ class HeaderDecoder:
             left_bytes -= _size(field)
             if left_bytes < 0:
                 raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "header list is too large", Limit.HEADER_BYTES_HARD)
+        fields.list_bytes = self._max_list_bytes - left_bytes
         return fields
 
     def _resize(self, block: bytes) -> int:

@@ -1,8 +1,9 @@
 """What a header list must look like (RFC 9113, sections 8.1 to 8.5)."""
 
 import re
+from collections.abc import Callable, Mapping
 
-from gateway.http2.headers import Fields
+from gateway.http2.headers import FieldList, Fields, Kind
 
 _is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 """A token of RFC 9110, in lower case (8.2.1)."""
@@ -22,6 +23,14 @@ _LENGTH_DIGITS = 18
 
 class MalformedMessage(Exception):
     """A header list that ends its stream with PROTOCOL_ERROR (8.1.1)."""
+
+
+def check(fields: FieldList, kind: Kind) -> int | None:
+    """Return the content-length. Raises MalformedMessage. Each list is looked at once."""
+    if fields.checked is not kind:
+        fields.content_bytes = _CHECKS[kind](fields)
+        fields.checked = kind
+    return fields.content_bytes
 
 
 def check_request(fields: Fields) -> int | None:
@@ -51,6 +60,13 @@ def check_response(fields: Fields) -> int | None:
 def check_trailers(fields: Fields) -> None:
     """Raise MalformedMessage unless these may end a message (8.1)."""
     _read(fields, _NO_PSEUDO)
+
+
+_CHECKS: Mapping[Kind, Callable[[Fields], int | None]] = {
+    Kind.REQUEST: check_request,
+    Kind.RESPONSE: check_response,
+    Kind.TRAILERS: check_trailers,
+}
 
 
 def is_interim(fields: Fields) -> bool:

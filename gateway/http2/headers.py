@@ -5,7 +5,8 @@ table of 0 bytes. So, once the peer has obeyed, a block means the same on every 
 is found again in a dictionary, and encoding is concatenation (docs/decisions/0003).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from enum import Enum
 
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
@@ -40,11 +41,39 @@ def is_secret(field: Field) -> bool:
     return field[0] in SECRET_NAMES or isinstance(field[0], SecretName)
 
 
+class Kind(Enum):
+    """What a header list begins or ends."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+    TRAILERS = "trailers"
+
+
+class FieldList(list[Field]):
+    """The fields of a block. One that is met again gives the same object, so what was found out of it stays with it;
+    nobody changes the list."""
+
+    __slots__ = ("block", "call", "checked", "content_bytes", "list_bytes")
+
+    def __init__(self, fields: Iterable[Field] = (), list_bytes: int = 0) -> None:
+        super().__init__(fields)
+        self.list_bytes = list_bytes
+        """As SETTINGS_MAX_HEADER_LIST_SIZE counts (6.5.2)."""
+        self.checked: Kind | None = None
+        """It may be one of these (field_rules)."""
+        self.content_bytes: int | None = None
+        """What content-length says; known once it is checked."""
+        self.block: bytes | None = None
+        """As we send it."""
+        self.call: object = None
+        """What it asks for: the business of those above."""
+
+
 class BlockCache:
     """What header blocks mean that use no dynamic table, and Huffman strings: the same on every connection."""
 
     def __init__(self) -> None:
-        self.blocks: dict[bytes, Fields] = {}
+        self.blocks: dict[bytes, FieldList] = {}
         self._strings: dict[bytes, bytes] = {}
 
     def huffman(self, string: bytes) -> bytes:
@@ -58,7 +87,7 @@ class BlockCache:
                 self._strings[string] = known
         return known
 
-    def keep(self, block: bytes, fields: Fields) -> None:
+    def keep(self, block: bytes, fields: FieldList) -> None:
         if len(block) > _CACHED_BLOCK_BYTES or any(map(is_secret, fields)):
             return
         if len(self.blocks) >= _CACHED_BLOCKS:
@@ -74,6 +103,13 @@ class HeaderEncoder:
         self._openings: dict[tuple[bytes, bool], bytes] = {}
 
     def encode(self, fields: Fields) -> bytes:
+        if type(fields) is not FieldList:
+            return self._encode(fields)
+        if fields.block is None:
+            fields.block = self._encode(fields)
+        return fields.block
+
+    def _encode(self, fields: Fields) -> bytes:
         openings = self._openings
         pieces: list[bytes] = []
         for field in fields:
@@ -106,11 +142,6 @@ class Codec:
     def __init__(self) -> None:
         self.encoder = HeaderEncoder()
         self.cache = BlockCache()
-
-
-def list_bytes(fields: Fields) -> int:
-    """Return the size of a header list as SETTINGS_MAX_HEADER_LIST_SIZE counts it (6.5.2)."""
-    return sum(len(name) + len(value) + 32 for name, value in fields)
 
 
 def _integer(pattern: int, bits: int, value: int) -> bytes:

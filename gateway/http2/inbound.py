@@ -6,16 +6,18 @@ from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.block import HeaderBlock
 from gateway.http2.decoder import HeaderDecoder
-from gateway.http2.field_rules import MalformedMessage, check_request, check_response, check_trailers, is_interim
+from gateway.http2.field_rules import MalformedMessage, check, is_interim
 from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
 from gateway.http2.guard import Guard
-from gateway.http2.headers import Codec, Fields
+from gateway.http2.headers import Codec, FieldList, Kind
 from gateway.http2.limits import Limits
 from gateway.http2.outbound import Outbound
 from gateway.http2.owner import ConnectionOwner, Nobody
 from gateway.http2.streams import TRANSITIONS, Event, State, Stream, Verdict
 
 _NOBODY = Nobody()
+_PLAIN_HEADERS = frames.END_STREAM | frames.END_HEADERS
+"""Flags of a HEADERS frame that is nothing but its block."""
 
 
 class Inbound(Outbound):
@@ -95,9 +97,12 @@ class Inbound(Outbound):
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id == 0:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
+        if not flags & ~_PLAIN_HEADERS and flags & frames.END_HEADERS:
+            self._on_block(stream_id, payload, is_end=bool(flags & frames.END_STREAM))
+            return
         block = HeaderBlock(flags, stream_id, payload, self.limits)
         if flags & frames.END_HEADERS:
-            self._on_block(block)
+            self._on_whole_block(block)
         else:
             self._block = block
 
@@ -108,7 +113,7 @@ class Inbound(Outbound):
         block.add(payload)
         if flags & frames.END_HEADERS:
             self._block = None
-            self._on_block(block)
+            self._on_whole_block(block)
 
     def _on_rst_stream(self, flags: int, stream_id: int, payload: bytes) -> None:
         if len(payload) != 4:
@@ -154,21 +159,22 @@ class Inbound(Outbound):
 
     # Header lists.
 
-    def _on_block(self, block: HeaderBlock) -> None:
+    def _on_whole_block(self, block: HeaderBlock) -> None:
+        self._on_block(block.stream_id, block.joined(), is_end=block.is_end, is_odd=block.depends_on_itself)
+
+    def _on_block(self, stream_id: int, fragment: bytes, *, is_end: bool, is_odd: bool = False) -> None:
         """A whole header block has arrived. It is decoded whatever its stream, or the table were out of step."""
-        fragment = block.joined()
         self._guard.count_header_block(len(fragment))
         fields = self._decoder.decode(fragment)
         try:
-            if block.stream_id not in self.streams and self._state_of(block.stream_id) is State.IDLE:
-                self._on_new_stream(block, fields)
+            if stream_id not in self.streams and self._state_of(stream_id) is State.IDLE:
+                self._on_new_stream(stream_id, fields, is_end=is_end, is_odd=is_odd)
             else:
-                self._on_more_headers(block, fields)
+                self._on_more_headers(stream_id, fields, is_end=is_end)
         except MalformedMessage as error:
-            raise StreamFault(block.stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from error
+            raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, str(error)) from error
 
-    def _on_new_stream(self, block: HeaderBlock, fields: Fields) -> None:
-        stream_id, is_end = block.stream_id, block.is_end
+    def _on_new_stream(self, stream_id: int, fields: FieldList, *, is_end: bool, is_odd: bool) -> None:
         if not self.is_server or not stream_id & 1:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"the peer may not open stream {stream_id}")
         self.last_stream_id = stream_id
@@ -176,8 +182,8 @@ class Inbound(Outbound):
             return
         if len(self.streams) >= self.limits.streams:
             raise StreamFault(stream_id, ErrorCode.REFUSED_STREAM, "too many streams", Limit.STREAMS_PER_CONNECTION)
-        content_bytes = check_request(fields)
-        if block.depends_on_itself or (is_end and content_bytes):
+        content_bytes = check(fields, Kind.REQUEST)
+        if is_odd or (is_end and content_bytes):
             raise MalformedMessage("content that never comes, or a stream that depends on itself")
         stream = Stream(stream_id, self.peer_window_bytes, self.limits.stream_window_bytes, _NOBODY)
         stream.opened_at = self._clock()
@@ -187,17 +193,17 @@ class Inbound(Outbound):
             self._end_remote(stream)
         self.owner.on_request(stream, fields, is_end)
 
-    def _on_more_headers(self, block: HeaderBlock, fields: Fields) -> None:
-        stream, is_end = self._move(block.stream_id, Event.RECEIVE_HEADERS), block.is_end
+    def _on_more_headers(self, stream_id: int, fields: FieldList, *, is_end: bool) -> None:
+        stream = self._move(stream_id, Event.RECEIVE_HEADERS)
         if stream is None:
             return
         if stream.has_headers:
-            check_trailers(fields)
+            check(fields, Kind.TRAILERS)
             if not is_end:
                 raise MalformedMessage("trailers that do not end the stream")
             _count_content(stream, 0, is_end=True)
         else:
-            content_bytes = check_response(fields)
+            content_bytes = check(fields, Kind.RESPONSE)
             if not is_interim(fields):
                 # A response that ends here may state the length of what HEAD or 304 leave out.
                 _begin_message(stream, None if is_end else content_bytes)

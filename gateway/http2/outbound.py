@@ -71,8 +71,10 @@ class Outbound:
 
     def send_headers(self, stream: Stream, fields: Fields, *, is_end: bool = False) -> None:
         """Send headers, or trailers where `is_end`; behind whatever waits in the stream."""
+        self._send_block(stream, self._encode(fields), is_end=is_end)
+
+    def _send_block(self, stream: Stream, block: bytes, *, is_end: bool) -> None:
         self._require(stream, Event.SEND_HEADERS)
-        block = self._encode(fields)
         stream.is_answered = True
         if not stream.pending:
             self._emit(frames.header_block(stream.id, block, end_stream=is_end))
@@ -86,6 +88,9 @@ class Outbound:
     def send_data(self, stream: Stream, payload: bytes, *, is_end: bool = False) -> None:
         """Send a payload in as many frames as the windows and the frame size ask for; `on_sent` tells of each."""
         self._require(stream, Event.SEND_DATA)
+        if payload and not (stream.pending or self._is_paused) and len(payload) <= self._room(stream):
+            self._send_at_once(stream, payload, is_end=is_end)
+            return
         stream.wants_end = is_end
         if payload:
             if stream.pending is None:
@@ -96,6 +101,20 @@ class Outbound:
         elif is_end and not stream.pending:
             self._emit(frames.frame(frames.DATA, frames.END_STREAM, stream.id))
             self._close_local(stream)
+
+    def _room(self, stream: Stream) -> int:
+        """Return how long a frame of the stream may be now."""
+        return min(frames.MAX_FRAME_BYTES, stream.send_window, self.send_window)
+
+    def _send_at_once(self, stream: Stream, payload: bytes, *, is_end: bool) -> None:
+        """As `_pump` does what fits whole where nothing waits in the stream."""
+        size = len(payload)
+        stream.send_window -= size
+        self.send_window -= size
+        self._emit(frames.frame(frames.DATA, frames.END_STREAM if is_end else 0, stream.id, payload))
+        if is_end:
+            self._close_local(stream)
+        stream.receiver.on_sent(size)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """End the stream for both sides. Its receiver is not told."""
@@ -139,7 +158,7 @@ class Outbound:
         pending = stream.pending
         assert pending is not None
         payload = pending[0]
-        size = min(len(payload), frames.MAX_FRAME_BYTES, stream.send_window, self.send_window)
+        size = min(len(payload), self._room(stream))
         if size == len(payload):
             pending.popleft()
             if not pending:

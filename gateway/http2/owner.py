@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from gateway.errors import Limit
-from gateway.http2.headers import Fields
+from gateway.http2.headers import FieldList, Fields
 from gateway.http2.streams import Stream
 
 
@@ -14,7 +14,7 @@ class ConnectionOwner(Protocol):
         """There is output again. Called from inside other calls: flush later."""
         ...
 
-    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
+    def on_request(self, stream: Stream, fields: FieldList, is_end: bool) -> None:
         """Servers: a request has begun. Sets `stream.receiver`, or answers at once."""
         ...
 

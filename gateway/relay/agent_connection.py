@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gateway.dialects.base import Method
 from gateway.errors import Failure, Limit, Reason
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Fields, list_bytes
+from gateway.http2.headers import FieldList
 from gateway.http2.streams import Stream
 from gateway.relay.exchange import Exchange
 from gateway.relay.plain_answer import PlainAnswer
@@ -65,7 +65,7 @@ class AgentConnection(SocketConnection):
 
     # http2.connection.ConnectionOwner.
 
-    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
+    def on_request(self, stream: Stream, fields: FieldList, is_end: bool) -> None:
         relay = self._relay
         try:
             call, method = self._read(fields)
@@ -119,10 +119,10 @@ class AgentConnection(SocketConnection):
 
     # Ours.
 
-    def _read(self, fields: Fields) -> tuple[Call, Method]:
+    def _read(self, fields: FieldList) -> tuple[Call, Method]:
         """Return what is called. Raises NotGrpc, or Failure."""
         relay, limit_bytes = self._relay, self._relay.limits.header_bytes
-        if list_bytes(fields) > limit_bytes:
+        if fields.list_bytes > limit_bytes:
             message = f"the metadata is larger than {limit_bytes} bytes"
             raise Failure(Reason.METADATA_TOO_LARGE, message, limit=Limit.HEADER_BYTES)
         call = read_call(fields, relay.clock())

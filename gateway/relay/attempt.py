@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import Failure, Reason
 from gateway.fleet.leases import Lease
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Field, Fields
+from gateway.http2.headers import Fields
 from gateway.http2.streams import State, Stream
 from gateway.relay.replica_connection import ReplicaConnection
 from gateway.rpc import orca
@@ -83,10 +83,10 @@ class Attempt:
         """There is a connection with room for one more stream: begin it."""
         exchange = self._exchange
         self.connection = connection
-        fields = exchange.call.fields_at(exchange.relay.clock())
+        call = exchange.call
+        more = [*call.timeout_at(self._clock()), exchange.relay.gateway_id]
         is_empty = exchange.body.is_whole and not exchange.body.chunks
-        fields.append(exchange.relay.gateway_id)
-        self.stream = connection.http2.open_stream(fields, self, is_end=is_empty)
+        self.stream = connection.http2.open_stream(call.fields, self, more=more, is_end=is_empty)
         exchange.send_request(self)
 
     def on_connect_failed(self, message: str) -> None:
@@ -224,10 +224,13 @@ class Attempt:
             self.lease.release()
 
 
-def _status_fields(fields: Fields) -> list[Field]:
+def _status_fields(fields: Fields) -> Fields:
     """Return the trailers for the agent: the replica's, or ours where it sent no gRPC status."""
-    if any(name == b"grpc-status" for name, _ in fields):
-        return [field for field in fields if field[0] not in _STRIPPED and not field[0].startswith(b":")]
+    names = {name for name, _ in fields}
+    if b"grpc-status" in names:
+        if names.isdisjoint(_STRIPPED) and b":status" not in names:
+            return fields
+        return [field for field in fields if field[0] not in _STRIPPED and field[0] != b":status"]
     status = dict(fields).get(b":status", b"200")
     message = f"the replica answered HTTP {status.decode('latin-1')} without a gRPC status"
     return Status(code_of_http_status(status), message).trailers()

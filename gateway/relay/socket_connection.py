@@ -6,7 +6,7 @@ from typing import cast
 from gateway.errors import Limit
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Codec, Fields
+from gateway.http2.headers import Codec, FieldList
 from gateway.http2.limits import Limits
 from gateway.http2.streams import State, Stream
 from gateway.relay.flusher import Flusher
@@ -65,7 +65,7 @@ class SocketConnection(asyncio.Protocol):
 
     # http2.connection.ConnectionOwner.
 
-    def on_request(self, stream: Stream, fields: Fields, is_end: bool) -> None:
+    def on_request(self, stream: Stream, fields: FieldList, is_end: bool) -> None:
         raise NotImplementedError
 
     def on_peer_ready(self) -> None:

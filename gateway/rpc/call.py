@@ -1,11 +1,10 @@
 """What HTTP/2 headers say of an RPC."""
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.errors import Failure, Reason
-from gateway.http2.headers import Field, Fields
+from gateway.http2.headers import Field, FieldList
 from gateway.rpc.plain import require_grpc
 from gateway.rpc.timeouts import format_timeout, parse_timeout
 
@@ -17,8 +16,7 @@ CONTENT_TYPE: Final = (b"content-type", b"application/grpc")
 RESPONSE: Final = ((b":status", b"200"), CONTENT_TYPE)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One RPC as its agent asked for it."""
 
     path: str
@@ -26,19 +24,35 @@ class Call:
     """Monotonic clock, seconds."""
     encoding: bytes
     """grpc-encoding; empty where there is none."""
-    fields: tuple[Field, ...]
+    fields: FieldList
     """What goes to the replica, in order: pseudo-header fields, then metadata."""
 
-    def fields_at(self, now_s: float) -> list[Field]:
-        """Return the fields for an attempt that begins now: what is left of the time is its timeout."""
-        fields = list(self.fields)
-        if self.deadline_at is not None:
-            fields.append((b"grpc-timeout", format_timeout(self.deadline_at - now_s)))
-        return fields
+    def timeout_at(self, now_s: float) -> list[Field]:
+        """Return the field that says how long an attempt may take that begins now, if there is a deadline."""
+        if self.deadline_at is None:
+            return []
+        return [(b"grpc-timeout", format_timeout(self.deadline_at - now_s))]
 
 
-def read_call(fields: Fields, now_s: float) -> Call:
+class _Asked(NamedTuple):
+    """A call without its instant: the same for all requests that have the same headers."""
+
+    path: str
+    timeout_s: float | None
+    encoding: bytes
+    fields: FieldList
+
+
+def read_call(fields: FieldList, now_s: float) -> Call:
     """Return the call that these request headers begin. Raises NotGrpc, or Failure where gRPC can say it."""
+    asked = fields.call
+    if not isinstance(asked, _Asked):
+        asked = fields.call = _read(fields)
+    deadline_at = None if asked.timeout_s is None else now_s + asked.timeout_s
+    return Call(asked.path, deadline_at, asked.encoding, asked.fields)
+
+
+def _read(fields: FieldList) -> _Asked:
     first = dict(reversed(fields))
     path = first.get(b":path", b"")
     require_grpc(first[b":method"], path, first.get(b"content-type", b""))
@@ -46,12 +60,12 @@ def read_call(fields: Fields, now_s: float) -> Call:
         raise Failure(Reason.METHOD_NOT_FOUND, "the path is not /package.Service/Method")
     timeout = first.get(b"grpc-timeout")
     try:
-        deadline_at = None if timeout is None else now_s + parse_timeout(timeout)
+        timeout_s = None if timeout is None else parse_timeout(timeout)
     except ValueError as error:
         raise Failure(Reason.INVALID_REQUEST, str(error)) from error
-    return Call(
+    return _Asked(
         path=path.decode("ascii"),
-        deadline_at=deadline_at,
+        timeout_s=timeout_s,
         encoding=first.get(b"grpc-encoding", b""),
-        fields=tuple(field for field in fields if field[0] not in _HOP_FIELDS),
+        fields=FieldList(field for field in fields if field[0] not in _HOP_FIELDS),
     )

@@ -4,7 +4,8 @@ from hpack.struct import HeaderTuple, NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http2.headers import BlockCache, Field, HeaderEncoder, SecretName, list_bytes
+from gateway.http2.decoder import HeaderDecoder
+from gateway.http2.headers import BlockCache, Field, FieldList, HeaderEncoder, SecretName
 from tests.gateway.http2.test_decoder import FIELD_LISTS, LIMIT
 
 
@@ -47,20 +48,27 @@ def test_the_encoder_s_names_are_bounded() -> None:
 
 def test_the_cache_keeps_no_long_blocks_and_no_secrets() -> None:
     cache = BlockCache()
-    cache.keep(bytes(513), [(b"a", b"1")])
-    cache.keep(b"1", [(b"a", b"1"), (b"cookie", b"x")])
-    cache.keep(b"2", [(b"a", b"1"), (SecretName(b"key"), b"x")])
+    cache.keep(bytes(513), FieldList([(b"a", b"1")]))
+    cache.keep(b"1", FieldList([(b"a", b"1"), (b"cookie", b"x")]))
+    cache.keep(b"2", FieldList([(b"a", b"1"), (SecretName(b"key"), b"x")]))
     assert not cache.blocks
 
 
 def test_the_cache_is_bounded() -> None:
     cache = BlockCache()
     for number in range(3_000):
-        cache.keep(b"%d" % number, [])
+        cache.keep(b"%d" % number, FieldList())
         cache.huffman(hpack.Encoder().huffman_coder.encode(b"%d" % number))
     assert 0 < len(cache.blocks) <= 1_024
     assert 0 < len(cache._strings) <= 1_024  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_list_is_counted_as_the_peer_counts_it() -> None:
-    assert list_bytes([(b"ab", b"c"), (b"", b"")]) == 3 + 2 * 32
+    block = HeaderEncoder().encode([(b"ab", b"c"), (b"", b"")])
+    assert HeaderDecoder(BlockCache(), LIMIT).decode(block).list_bytes == 3 + 2 * 32
+
+
+def test_a_decoded_list_is_encoded_once() -> None:
+    encoder, fields = HeaderEncoder(), FieldList([(b"key", b"1"), (b"cookie", b"2")])
+    assert encoder.encode(fields) == encoder.encode(list(fields))
+    assert encoder.encode(fields) is encoder.encode(fields)

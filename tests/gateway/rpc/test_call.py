@@ -1,15 +1,15 @@
 import pytest
 
 from gateway.errors import Failure, Reason
-from gateway.http2.headers import Field
+from gateway.http2.headers import Field, FieldList
 from gateway.rpc.call import Call, read_call
 from gateway.rpc.plain import NotGrpc
 
 NOW_S = 100.0
 
 
-def headers(*, method: bytes = b"POST", path: bytes = b"/a.B/C", more: tuple[Field, ...] = ()) -> list[Field]:
-    return [
+def headers(*, method: bytes = b"POST", path: bytes = b"/a.B/C", more: tuple[Field, ...] = ()) -> FieldList:
+    fields: list[Field] = [
         (b":method", method),
         (b":scheme", b"http"),
         (b":path", path),
@@ -18,6 +18,7 @@ def headers(*, method: bytes = b"POST", path: bytes = b"/a.B/C", more: tuple[Fie
         (b"content-type", b"application/grpc+proto"),
         *more,
     ]
+    return FieldList(fields)
 
 
 def read(*, method: bytes = b"POST", path: bytes = b"/a.B/C", more: tuple[Field, ...] = ()) -> Call:
@@ -29,25 +30,34 @@ def test_the_call_is_what_the_headers_say() -> None:
     assert call.path == "/a.B/C"
     assert call.deadline_at == NOW_S + 2
     assert call.encoding == b"gzip"
-    assert call.fields[-2:] == ((b"key", b"1"), (b"key", b"2"))
+    assert call.fields[-2:] == [(b"key", b"1"), (b"key", b"2")]
 
 
 def test_without_a_timeout_there_is_no_deadline() -> None:
     call = read()
     assert call.deadline_at is None
-    assert call.fields_at(NOW_S) == headers()
+    assert call.timeout_at(NOW_S) == []
+    assert call.fields == headers()
 
 
 def test_each_attempt_is_told_the_time_that_is_left() -> None:
     call = read(more=((b"grpc-timeout", b"2S"),))
-    assert (b"grpc-timeout", b"2000000u") in call.fields_at(NOW_S)
-    assert (b"grpc-timeout", b"500000u") in call.fields_at(NOW_S + 1.5)
-    assert (b"grpc-timeout", b"1u") in call.fields_at(NOW_S + 3)
+    assert call.timeout_at(NOW_S) == [(b"grpc-timeout", b"2000000u")]
+    assert call.timeout_at(NOW_S + 1.5) == [(b"grpc-timeout", b"500000u")]
+    assert call.timeout_at(NOW_S + 3) == [(b"grpc-timeout", b"1u")]
+    assert call.fields == headers()
+
+
+def test_headers_met_again_are_read_once_and_timed_anew() -> None:
+    fields = headers(more=((b"grpc-timeout", b"2S"),))
+    first, second = read_call(fields, NOW_S), read_call(fields, NOW_S + 1)
+    assert first.fields is second.fields
+    assert (first.deadline_at, second.deadline_at) == (NOW_S + 2, NOW_S + 3)
 
 
 def test_what_concerns_one_hop_stays_on_it() -> None:
     call = read(more=((b"x-gateway-id", b"forged"), (b"content-length", b"7")))
-    assert call.fields_at(NOW_S) == headers()
+    assert call.fields == headers()
 
 
 @pytest.mark.parametrize(
@@ -71,10 +81,10 @@ def test_a_malformed_timeout_is_refused() -> None:
 
 @pytest.mark.parametrize("content_type", [b"application/grpc", b"application/grpc+json", b"application/grpc;x=y"])
 def test_every_encoding_of_messages_passes(content_type: bytes) -> None:
-    fields = [*headers()[:-1], (b"content-type", content_type)]
+    fields = FieldList([*headers()[:-1], (b"content-type", content_type)])
     assert read_call(fields, NOW_S).path == "/a.B/C"
 
 
 def test_what_is_not_grpc_is_no_call() -> None:
     with pytest.raises(NotGrpc):
-        read_call([(b":method", b"CONNECT"), (b":authority", b"gateway")], NOW_S)
+        read_call(FieldList([(b":method", b"CONNECT"), (b":authority", b"gateway")]), NOW_S)
