@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, Command] = {
     "replica": Command("serving.cli:replica", "Run a replica: a model behind the same contract"),
     "generate": Command("gateway.client.cli:generate", "Continue a prompt, token by token"),
     "chat": Command("gateway.client.cli:chat", "Talk to a model"),
+    "config": Command("gateway.control.config_cli:config", "Check a settings file, or print its schema"),
     "fleet": Command("gateway.control.admin_cli:fleet", "Show the replicas that a gateway knows"),
 }
 

@@ -1,29 +1,67 @@
-"""Reading settings: a YAML file has the names of `gateway.config`, flags win over it, mistakes say where they are."""
+"""Reading settings: a file (YAML), over it the environment, over both the command line. Mistakes say where they are."""
 
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeGuard, get_args
+from typing import Any, TypeGuard
 
 import msgspec
 import yaml
+from msgspec import inspect
 
 from gateway.config import Settings
 from gateway.errors import SettingsError
 
+ENVIRONMENT_PREFIX = "INFERENCE_GATEWAY_"
+"""As in `INFERENCE_GATEWAY_LIMITS__REQUEST_BYTES=1048576`: capitals, two underscores between names, values as YAML."""
 
-def load_settings(file: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
-    """Return the defaults, changed by `file` (YAML), changed by `flags` (top-level names). Raises SettingsError."""
+_SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP).*)?)")
+"""What Kubernetes says to every pod of a Service that is called inference-gateway."""
+
+
+def load_settings(
+    file: Path | None = None,
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Return the defaults, changed by `file`, by `environment`, by `flags` (top-level names). Raises SettingsError."""
     flags = flags or {}
     source = _Source(file)
+    values = dict(source.values)
+    variables = _overlay(values, environment or {})
     try:
-        return msgspec.convert({**source.values, **flags}, Settings)
+        return msgspec.convert({**values, **flags}, Settings)
     except msgspec.ValidationError as error:
         where, what = _explain(" ".join(str(error).split()))
-        is_flag = where.split(".")[0].split("[")[0] in flags
-        place = "command line" if is_flag else source.place(where)
+        place = source.place(where)
+        prefixes = {where[: end.start()] for end in re.finditer(r"[.\[]|$", where)}
+        for path in variables.keys() & prefixes:
+            place = f"environment {variables[path]}"
+        if flags.keys() & prefixes:
+            place = "command line"
         raise SettingsError(": ".join(part for part in (place, where, what) if part)) from None
+
+
+def _overlay(values: dict[str, object], environment: Mapping[str, str]) -> dict[str, str]:
+    """Change `values` by what the environment says. Return the variables by the path that each one sets."""
+    variables = dict[str, str]()
+    for name, text in sorted(environment.items()):
+        rest = name.removeprefix(ENVIRONMENT_PREFIX)
+        if rest == name or _SERVICE_LINK.fullmatch(rest):
+            continue
+        *path, last = rest.lower().split("__")
+        at = values
+        for key in path:
+            inner = at.get(key)
+            # A copy: what the file said stays as it was.
+            at[key] = at = dict(inner) if _is_mapping(inner) else {}
+        try:
+            at[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise SettingsError(f"environment {name}: {text!r} is not YAML") from None
+        variables[".".join([*path, last])] = name
+    return variables
 
 
 class _Source:
@@ -75,6 +113,10 @@ class _Source:
         """Return `FILE:LINE` of a key, of its parent where it is missing; nothing without a file."""
         if self._file is None:
             return ""
+        # msgspec does not say which entry of a mapping it means; mostly one alone has such a key.
+        pattern = re.escape(where).replace(r"\[\.\.\.\]", r"\.[^.\[]+")
+        entries = [path for path in self._lines if re.fullmatch(pattern, path)]
+        where = entries[0] if len(entries) == 1 else where
         while where and where not in self._lines:
             where = where[: max(where.rfind("."), where.rfind("["), 0)]
         return f"{self._file}:{self._lines.get(where, 1)}"
@@ -104,8 +146,17 @@ def _explain(message: str) -> tuple[str, str]:
 
 
 def _names_at(where: str) -> Sequence[str]:
-    """Return the names of the settings under a path."""
-    at: Any = Settings
+    """Return the names of the settings under a path; those of all alternatives where there are several."""
+    at: list[Any] = [inspect.type_info(Settings)]
     for name in re.findall(r"[a-z_]+|\[", where):
-        at = get_args(at)[0] if name == "[" else {f.name: f.type for f in msgspec.structs.fields(at)}[name]
-    return [f.name for f in msgspec.structs.fields(at)]
+        inner = [_item(each) if name == "[" else _fields(each).get(name) for each in at]
+        at = [each for one in inner if one is not None for each in getattr(one, "types", (one,))]
+    return [name for each in at for name in _fields(each)]
+
+
+def _item(at: Any) -> Any:
+    return getattr(at, "item_type", None) or getattr(at, "value_type", None)
+
+
+def _fields(at: Any) -> Mapping[str, Any]:
+    return {field.name: field.type for field in getattr(at, "fields", ())}

@@ -37,6 +37,10 @@ class LoadReport(NamedTuple):
     errors_per_s: float = 0.0
 
 
+Labels = frozenset[tuple[str, str]]
+"""Of a replica, and what a route asks of one."""
+
+
 class ReplicaRecord(NamedTuple):
     """One replica as control knows it. Only control makes these; workers get them in snapshots."""
 
@@ -51,6 +55,10 @@ class ReplicaRecord(NamedTuple):
     load: LoadReport | None
     slot: int = -1
     """Where this life's requests in flight are counted; control gives slots out. Below 0: nowhere."""
+    zone: str = ""
+    labels: Labels = frozenset()
+    loras: frozenset[tuple[str, str]] = frozenset()
+    """Model and adapter, for each adapter that it has."""
 
 
 class Snapshot(NamedTuple):
@@ -96,6 +104,19 @@ class View(NamedTuple):
     `queue_depth`."""
     pace: Pace | None = None
     """None until it has answered a request."""
+    zone: str = ""
+    labels: Labels = frozenset()
+
+
+class Route(NamedTuple):
+    """Which replicas may serve a request, and whose policy picks."""
+
+    name: str = "default"
+    labels: Labels = frozenset()
+    """All of which a replica must have."""
+
+
+DEFAULT_ROUTE = Route()
 
 
 class CachedPrefix(Protocol):
@@ -124,6 +145,7 @@ class Facts(NamedTuple):
     first_token_target_s: float | None = None
     """Time to first token that the agent asks for."""
     prefix: CachedPrefix | None = None
+    route: Route = DEFAULT_ROUTE
 
     def cached_tokens(self, view: View) -> int:
         """Return how many prompt tokens the replica is thought to have cached; fewer than `prompt_tokens`."""

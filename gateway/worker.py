@@ -19,15 +19,31 @@ import uvloop
 from gateway import logs
 from gateway.channel.channel import open_worker_end
 from gateway.channel.descriptors import DescriptorReceiver
-from gateway.channel.messages import AskMetrics, Configure, Counts, Down, Drain, FleetChanged, Metrics, Up, WorkerReady
+from gateway.channel.messages import (
+    AskMetrics,
+    Configure,
+    Counts,
+    Down,
+    Drain,
+    FleetChanged,
+    Metrics,
+    Prepare,
+    Prepared,
+    Reconfigure,
+    Up,
+    WorkerReady,
+)
+from gateway.config import Settings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
+from gateway.dispatch.routes import Routes
+from gateway.errors import SettingsError
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
 from gateway.http2.headers import Codec
 from gateway.metrics import ProcessMetrics, Registry
-from gateway.policies import build
+from gateway.policies.chosen import choose, is_same_choice
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.flusher import Flusher
 from gateway.relay.limits import replica_limits
@@ -64,9 +80,10 @@ class Worker:
         self._fleet = Fleet(counters := LocalCounters())
         self._ledger = Ledger(self._fleet, counters)
         self._pushback = pushback(_RETRY_AFTER_S, self._rng)
-        policy = build(settings.policy, self._rng)
-        dispatcher = Dispatcher(self._fleet, self._ledger, policy, self._pushback)
-        self._admission = Admission(self._fleet, dispatcher, Parking(settings.parking_s), self._on_dirty)
+        chosen = choose(settings, self._rng)
+        self._dispatcher = Dispatcher(self._fleet, self._ledger, chosen.own, self._pushback)
+        self._dispatcher.by_route = chosen.by_route
+        self._admission = Admission(self._fleet, self._dispatcher, Parking(settings.parking_s), self._on_dirty)
         flusher = Flusher(self._loop.call_soon)
         codec = Codec()
         self._connector = Connector(flusher, codec, replica_limits(settings.limits))
@@ -74,6 +91,7 @@ class Worker:
         self._relay = Relay(
             limits=settings.limits,
             methods=MethodTable(settings.opaque_services),
+            routes=Routes(settings),
             admission=self._admission,
             metrics=self._metrics,
             flusher=flusher,
@@ -96,10 +114,47 @@ class Worker:
     def on_fleet(self, message: FleetChanged) -> None:
         self._relay.apply(self._fleet.apply(message.snapshot), self._is_ready)
 
+    def _on_prepare(self, message: Prepare) -> None:
+        """Try what `_reconfigure` will do."""
+        error = ""
+        try:
+            choose(message.settings, self._rng)
+            Routes(message.settings)
+        except SettingsError as reason:
+            error = str(reason)
+        self._send(Prepared(message.id, error))
+
+    def _reconfigure(self, settings: Settings) -> None:
+        """Take these settings over, between two dispatches: requests that run and connections that are up stay."""
+        if not is_same_choice(self._settings, settings):
+            self._dispatcher.policy, self._dispatcher.by_route = choose(settings, self._rng)
+        self._settings = settings
+        self._admission.parking = Parking(settings.parking_s)
+        self._relay.routes = Routes(settings)
+        self._relay.methods = MethodTable(settings.opaque_services)
+        self._relay.limit(settings.limits)
+        self._connector.limits = replica_limits(settings.limits)
+        logging.getLogger().setLevel(settings.log_level.upper())
+        # What waits may be served now, or by another policy at once.
+        self._admission.mark_dirty()
+
+    @property
+    def grace_s(self) -> float:
+        return self._settings.grace_s
+
     def on_accepted(self, accepted: socket.socket) -> None:
         self._spawn(self._adopt(accepted))
 
-    def on_metrics_asked(self, message: AskMetrics) -> None:
+    def on_asked(self, message: AskMetrics | Prepare | Reconfigure) -> None:
+        match message:
+            case AskMetrics():
+                self._on_metrics_asked(message)
+            case Prepare():
+                self._on_prepare(message)
+            case Reconfigure():
+                self._reconfigure(message.settings)
+
+    def _on_metrics_asked(self, message: AskMetrics) -> None:
         self._process_metrics.update()
         self._metrics.update(self._relay, self._ledger)
         self._send(Metrics(message.id, self._registry.dump()))
@@ -166,10 +221,10 @@ async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: a
                 if receiver is None:
                     receiver = DescriptorReceiver(descriptors, worker.on_accepted)
                     channel.send(WorkerReady())
-            case AskMetrics() as message:
-                worker.on_metrics_asked(message)
+            case AskMetrics() | Prepare() | Reconfigure() as message:
+                worker.on_asked(message)
             case message:
-                grace_s = message.grace_s if isinstance(message, Drain) else configure.settings.grace_s
+                grace_s = message.grace_s if isinstance(message, Drain) else worker.grace_s
                 if draining is None:
                     draining = tasks.create_task(worker.drain(grace_s))
                     draining.add_done_callback(lambda task: hang_up())

@@ -31,6 +31,19 @@ class FleetChanged(_Message, frozen=True):
     snapshot: Snapshot
 
 
+class Prepare(_Message, frozen=True):
+    """Say by `Prepared` whether these settings could be used; nothing changes yet."""
+
+    id: int
+    settings: Settings
+
+
+class Reconfigure(_Message, frozen=True):
+    """Use these settings from now on. All workers were asked before, and control decides."""
+
+    settings: Settings
+
+
 class Drain(_Message, frozen=True):
     """Send GOAWAY, finish what runs within `grace_s`, exit 0."""
 
@@ -45,6 +58,14 @@ class AskMetrics(_Message, frozen=True):
 
 class WorkerReady(_Message, frozen=True):
     pass
+
+
+class Prepared(_Message, frozen=True):
+    """The answer to `Prepare` of the same id."""
+
+    id: int
+    error: str
+    """Why the settings cannot be used; empty: they can."""
 
 
 class OutcomeKind(StrEnum):
@@ -78,5 +99,5 @@ class Metrics(_Message, frozen=True):
     families: list[Family]
 
 
-Down = Configure | FleetChanged | Drain | AskMetrics
-Up = WorkerReady | Outcome | Counts | Metrics
+Down = Configure | FleetChanged | Drain | AskMetrics | Prepare | Reconfigure
+Up = WorkerReady | Outcome | Counts | Metrics | Prepared

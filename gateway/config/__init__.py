@@ -4,12 +4,21 @@ Names, defaults and ranges stand here and nowhere else. `gateway.settings_file` 
 """
 
 import re
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from gateway.config.base import PositiveSeconds, Seconds, Strict, check, join_address, split_address
-from gateway.config.discovery import DnsSource, FileSource, KubernetesSource, ReplicaSettings, Source, SourceSettings
+from gateway.config.discovery import (
+    DnsSource,
+    FileSource,
+    KubernetesSource,
+    ReplicaSettings,
+    Source,
+    SourceSettings,
+    SrvSource,
+)
 from gateway.config.limits import LimitSettings, RateSettings
 from gateway.config.routes import AliasSettings, RouteSettings, ZoneSettings
 
@@ -29,6 +38,7 @@ __all__ = [
     "Settings",
     "Source",
     "SourceSettings",
+    "SrvSource",
     "ZoneSettings",
     "join_address",
     "split_address",
@@ -36,7 +46,18 @@ __all__ = [
 
 LIVE = frozenset(
     (
-        *("policy", "routes", "aliases", "default_model", "zone", "replicas", "discovery", "limits", "parking_s"),
+        *(
+            "policy",
+            "policy_options",
+            "routes",
+            "aliases",
+            "default_model",
+            "zone",
+            "replicas",
+            "discovery",
+            "limits",
+            "parking_s",
+        ),
         *("opaque_services", "grace_s", "drain_pause_s", "log_level"),
     )
 )
@@ -86,6 +107,8 @@ class Settings(Strict, frozen=True):
     """Where more replicas are found."""
     policy: str = "least_connection"
     """How a replica is chosen; the README lists them."""
+    policy_options: dict[str, Any] = {}
+    """Of the policy, by name; each has a default."""
     routes: tuple[RouteSettings, ...] = ()
     """Empty: one for all requests. Else a request that none matches is refused as NOT_FOUND."""
     aliases: dict[str, AliasSettings] = {}
@@ -93,6 +116,7 @@ class Settings(Strict, frozen=True):
     default_model: str = ""
     """What a request that names no model asks for. Empty: the one model that is served."""
     zone: ZoneSettings = ZoneSettings()
+    """Where the gateway stands."""
     opaque_services: tuple[str, ...] = ()
     """Full names of gRPC services that pass although the gateway knows nothing of them."""
     admin_listen: str = ""
@@ -112,8 +136,11 @@ class Settings(Strict, frozen=True):
     parking_s: Seconds = 0.0
     """How long a request waits for a replica to become ready, before it is refused."""
     limits: LimitSettings = LimitSettings()
+    """What agents may take."""
     connect: ConnectSettings = ConnectSettings()
+    """Connections to replicas."""
     probe: ProbeSettings = ProbeSettings()
+    """Questions to replicas."""
 
     def __post_init__(self) -> None:
         check("listen", split_address, self.listen)
@@ -129,25 +156,24 @@ class Settings(Strict, frozen=True):
                     f"opaque_services[{index}]: {name!r} is not a service's full name, like package.Service"
                 )
         self._check_names()
-        self._check_replicas()
+        self._check_sources()
 
     def _check_names(self) -> None:
-        names = [route.name for route in self.routes]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise ValueError(f"routes[{index}]: {name} stands there twice")
+        _check_unique("routes", [route.name for route in self.routes])
         for name, alias in self.aliases.items():
             if alias.model in self.aliases:
                 raise ValueError(f"aliases: {name} stands for {alias.model}, which is an alias itself")
 
-    def _check_replicas(self) -> None:
-        seen = set[str]()
-        for index, replica in enumerate(self.replicas):
-            name = replica.id or replica.address
-            if name in seen:
-                raise ValueError(f"replicas[{index}]: {name} stands there twice")
-            seen.add(name)
+    def _check_sources(self) -> None:
+        _check_unique("replicas", [replica.id or replica.address for replica in self.replicas])
+        _check_unique("discovery", [source.label for source in self.discovery])
 
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _SERVICE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def _check_unique(setting: str, names: Sequence[str]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{setting}[{index}]: {name} stands there twice")

@@ -1,6 +1,6 @@
 """Where replicas are found."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -48,26 +48,45 @@ class FileSource(SourceSettings, frozen=True, kw_only=True, tag_field="kind", ta
     interval_s: PositiveSeconds = 1.0
     """Between two looks at it."""
 
+    @property
+    def label(self) -> str:
+        return f"file:{self.path}"
+
 
 class DnsSource(SourceSettings, frozen=True, kw_only=True, tag_field="kind", tag="dns"):
-    """A name that is resolved again and again, such as that of a headless service."""
+    """The addresses (A and AAAA) of a name, such as that of a headless service, resolved again and again."""
 
     name: str
-    """Host name; with `record: srv` the full name, `_grpc._tcp.replicas.example.org`."""
-    port: Port | None = None
-    """Where replicas listen. SRV records bring their own."""
-    record: Literal["address", "srv"] = "address"
-    """`address`: A and AAAA, as the host resolves them. `srv`: asks DNS itself, needs the extra `dns`."""
+    """Host name, as this host resolves it."""
+    port: Port
+    """Where replicas listen."""
     interval_s: PositiveSeconds = 5.0
-    """Between two answers. Of SRV records a shorter time to live counts."""
+    """Between two answers."""
+    timeout_s: PositiveSeconds = 5.0
+    """For one answer."""
+
+    @property
+    def label(self) -> str:
+        return f"dns:{self.name}:{self.port}"
+
+
+class SrvSource(SourceSettings, frozen=True, kw_only=True, tag_field="kind", tag="srv"):
+    """The SRV records of a name: each with a port and a weight. Needs the extra `srv`."""
+
+    name: str
+    """Full name, `_grpc._tcp.replicas.example.org`."""
+    interval_s: PositiveSeconds = 5.0
+    """Between two answers; the records' time to live counts where it is shorter."""
     timeout_s: PositiveSeconds = 5.0
     """For one answer."""
     nameserver: str = ""
-    """HOST:PORT to ask for SRV records. Empty: those of the host."""
+    """HOST:PORT to ask, an IP address. Empty: those of the host."""
+
+    @property
+    def label(self) -> str:
+        return f"srv:{self.name}"
 
     def __post_init__(self) -> None:
-        if (self.port is None) != (self.record == "srv"):
-            raise ValueError("port: SRV records bring their own" if self.port else "port: is needed with addresses")
         if self.nameserver:
             check("nameserver", split_address, self.nameserver)
 
@@ -88,5 +107,9 @@ class KubernetesSource(SourceSettings, frozen=True, kw_only=True, tag_field="kin
     watch_s: Annotated[float, Meta(ge=5, le=3_600)] = 240.0
     """A watch ends after this time, and everything is listed again."""
 
+    @property
+    def label(self) -> str:
+        return f"kubernetes:{self.context or '-'}:{self.namespace or '-'}:{self.service}:{self.port}".rstrip(":")
 
-Source = FileSource | DnsSource | KubernetesSource
+
+Source = FileSource | DnsSource | SrvSource | KubernetesSource

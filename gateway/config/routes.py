@@ -1,5 +1,7 @@
 """Several models behind one address."""
 
+from typing import Any
+
 from gateway.config.base import Strict
 
 
@@ -16,10 +18,14 @@ class RouteSettings(Strict, frozen=True, kw_only=True):
     """Of the replicas that may serve it, all of them. Empty: every replica."""
     policy: str = ""
     """Empty: the gateway's own."""
+    policy_options: dict[str, Any] = {}
+    """Of the route's own policy."""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("name: is empty")
+        if self.policy_options and not self.policy:
+            raise ValueError("policy_options: are of no policy, because the route has none of its own")
         for header in self.headers:
             if header != header.lower() or header.startswith(":") or header.endswith("-bin"):
                 raise ValueError(f"headers: {header!r} is not a lower-case name of text metadata")

@@ -1,48 +1,53 @@
 """The control process: composition root of `inference-gateway serve`."""
 
 import asyncio
+import contextlib
+import functools
 import logging
 import sys
 import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from random import Random
 from socket import socket
 
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
 from gateway import logs
-from gateway.channel.messages import Configure, Down, Drain, FleetChanged
+from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Reconfigure
 from gateway.config import Settings
 from gateway.control.admin import Admin
-from gateway.control.discovery.static import static
+from gateway.control.discovery.discovery import Discovery
 from gateway.control.fleet_owner import FleetOwner
 from gateway.control.health import Health
 from gateway.control.listener import Listener, bind
 from gateway.control.metrics import ControlMetrics
 from gateway.control.metrics_http import running_metrics
 from gateway.control.models import models_handler
-from gateway.control.options import parse_settings
+from gateway.control.options import SettingsSource
 from gateway.control.prober import Prober
 from gateway.control.publisher import Publisher
+from gateway.control.reconfiguration import Reconfiguration
 from gateway.control.reflection import reflection_handlers
 from gateway.control.services import running_server
+from gateway.control.settings_watch import watch_settings
 from gateway.control.signals import Signals
 from gateway.control.sockets import admin_target, control_path
 from gateway.control.supervisor import EXIT_MARGIN_S, Supervisor, WorkerFailed
+from gateway.control.usable import check_usable
 from gateway.control.worker_process import COMMAND
 from gateway.control.workers import Workers
 from gateway.errors import SettingsError
 from gateway.metrics import Family, merge
-from gateway.policies import build
 from inference.v1 import admin_pb2, inference_pb2
 
 _log = logging.getLogger(__name__)
 
 _SCRAPE_TIMEOUT_S = 2.0
 """For all workers' metrics; Prometheus waits 10 s by default."""
+_PREPARE_TIMEOUT_S = 5.0
+"""For all workers to say whether they could use other settings."""
 _SERVICES_GRACE_S = 1.0
 """For health watchers and the like while draining: they have been told by then."""
 
@@ -51,22 +56,23 @@ def serve(arguments: Sequence[str]) -> int:
     """Run a gateway until it is asked to stop. Return the exit code: 0, 1 for a failure, 2 for settings that cannot be
     used, 128 and the number of the signal that came second."""
     try:
-        settings = parse_settings(arguments)
-        build(settings.policy, Random(0))
+        source = SettingsSource(arguments)
+        settings = source.read()
+        check_usable(settings)
         logs.configure(settings.log_level)
-        return asyncio.run(run(settings))
+        return asyncio.run(run(settings, source=source))
     except SettingsError as error:
         print(f"inference-gateway serve: {error}", file=sys.stderr)
         return 2
 
 
-async def run(settings: Settings, worker_command: Sequence[str] = COMMAND) -> int:
-    """As `serve`. Raises SettingsError where an address cannot be had."""
+async def run(settings: Settings, worker_command: Sequence[str] = COMMAND, source: SettingsSource | None = None) -> int:
+    """As `serve`. Raises SettingsError where an address cannot be had. Without a source the settings stay."""
     code = 0
     with Signals() as signals:
         try:
             try:
-                await Control(settings, worker_command).run(signals.stopping)
+                await Control(settings, worker_command, source).run(signals.stopping, signals.reloading)
             except* WorkerFailed as failed:
                 _log.critical(logs.line("gave_up", reason=failed.exceptions[0]))
                 code = 1
@@ -80,8 +86,8 @@ async def run(settings: Settings, worker_command: Sequence[str] = COMMAND) -> in
 class Control:
     """All that lives as long as the process."""
 
-    def __init__(self, settings: Settings, worker_command: Sequence[str]) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, worker_command: Sequence[str], source: SettingsSource | None = None) -> None:
+        self._source = source
         self._gateway_id = uuid.uuid4().hex
         self._control_address = str(control_path(self._gateway_id, time.time()))
         self._listener = Listener(bind(settings.listen), self._on_accepted)
@@ -95,19 +101,34 @@ class Control:
             Supervisor(worker_id, worker_command, settings, self._workers, self._metrics.heard, self._metrics.restarts)
             for worker_id in range(settings.workers)
         ]
+        read = source.read if source is not None else lambda: settings
+        self._reconfiguration = Reconfiguration(settings, read, self._prepare, self._apply, self._metrics.registry)
+        self._discovery = Discovery(settings, time.monotonic)
         self._prober = Prober(self._owner, self._gateway_id, settings.connect, settings.probe, time.monotonic)
 
-    async def run(self, stopping: asyncio.Event) -> None:
+    @property
+    def _settings(self) -> Settings:
+        return self._reconfiguration.settings
+
+    async def run(self, stopping: asyncio.Event, reloading: asyncio.Event | None = None) -> None:
         """Return when all has ended that `stopping` asked to end. Raises SettingsError, or a group of WorkerFailed."""
         try:
             async with self._services() as services, asyncio.TaskGroup() as tasks:
                 supervising = [tasks.create_task(supervisor.run()) for supervisor in self._supervisors]
-                probing = tasks.create_task(self._prober.run(static(self._settings.replicas)))
+                following = [
+                    tasks.create_task(self._prober.run(self._discovery.found())),
+                    tasks.create_task(self._discovery.run()),
+                    tasks.create_task(self._reload_at(reloading or asyncio.Event())),
+                ]
+                if self._source is not None and self._source.file is not None:
+                    reload = functools.partial(self._reconfiguration.reload, "the file has changed")
+                    following.append(tasks.create_task(watch_settings(self._source.file, reload)))
                 await self._available.wait()
                 self._announce()
                 await stopping.wait()
                 await self._drain(services, supervising)
-                probing.cancel()
+                for task in following:
+                    task.cancel()
         finally:
             self._listener.close()
 
@@ -134,6 +155,8 @@ class Control:
     def _announce(self) -> None:
         count = len(self._settings.replicas)
         replicas = "1 replica" if count == 1 else f"{count} replicas"
+        if sources := len(self._settings.discovery):
+            replicas += f" and {sources} source" + "s" * (sources > 1)
         address, policy = self._listener.address, self._settings.policy
         print(f"gateway listening on {address} ({replicas}, policy {policy})", flush=True)
 
@@ -158,6 +181,26 @@ class Control:
         configure = Configure(worker_id, self._gateway_id, self._control_address, self._settings)
         return configure, FleetChanged(self._owner.snapshot())
 
+    async def _reload_at(self, reloading: asyncio.Event) -> None:
+        """Never returns."""
+        while True:
+            await reloading.wait()
+            reloading.clear()
+            with contextlib.suppress(SettingsError):  # said and counted; the settings in use stay
+                await self._reconfiguration.reload("SIGHUP")
+
+    async def _prepare(self, settings: Settings) -> None:
+        await self._workers.prepare(settings, _PREPARE_TIMEOUT_S)
+
+    def _apply(self, old: Settings, new: Settings) -> None:
+        """Workers first. One that starts meanwhile is greeted with the new settings."""
+        self._workers.tell(Reconfigure(new))
+        if (old.replicas, old.discovery) != (new.replicas, new.discovery):
+            self._discovery.follow(new)
+        for supervisor in self._supervisors:
+            supervisor.settings = new
+        logging.getLogger().setLevel(new.log_level.upper())
+
     def _on_available(self, is_available: bool) -> None:
         if is_available:
             self._available.set()
@@ -178,4 +221,4 @@ class Control:
         return await self._workers.families(_SCRAPE_TIMEOUT_S)
 
     async def _families(self) -> Sequence[Family]:
-        return merge([self._metrics.families(), await self._worker_families()])
+        return merge([self._metrics.families(), self._discovery.families(), await self._worker_families()])

@@ -95,10 +95,10 @@ class FleetOwner:
             record = ReplicaRecord(
                 replica_id, settings.address, incarnation, ReplicaState.STARTING, None, settings.weight, None
             )
-            self._replicas[replica_id] = Replica(record, settings)
-        else:
-            replica.settings = settings
-            replica.record = replica.record._replace(weight=settings.weight)
+            replica = self._replicas[replica_id] = Replica(record, settings)
+        replica.settings = settings
+        labels = frozenset(settings.labels.items())
+        replica.record = replica.record._replace(weight=settings.weight, zone=settings.zone, labels=labels)
         self._changed(Change.FLEET)
 
     # From the prober.
@@ -133,10 +133,11 @@ class FleetOwner:
     def serving(self, replica_id: str, offers: Sequence[ModelOffer]) -> None:
         """Health says SERVING, and the replica was asked for its models."""
         if replica := self._replicas.get(replica_id):
-            models = frozenset(offer.name for offer in offers)
-            is_changed = replica.record.models != models
-            replica.record = replica.record._replace(models=models)
-            replica.offers = tuple(offers)
+            replica.offers = tuple(offers) or tuple(map(ModelOffer, replica.settings.models))
+            models = frozenset(offer.name for offer in replica.offers)
+            loras = frozenset((offer.name, lora) for offer in replica.offers for lora in offer.lora_names)
+            is_changed = (replica.record.models, replica.record.loras) != (models, loras)
+            replica.record = replica.record._replace(models=models, loras=loras)
             self._apply(replica, Event.SERVING, "serving", is_changed=is_changed)
 
     def not_serving(self, replica_id: str, reason: str) -> None:

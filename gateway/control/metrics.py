@@ -13,7 +13,7 @@ _SHOWN = tuple(state for state in ReplicaState if state is not ReplicaState.GONE
 class ControlMetrics:
     def __init__(self, owner: FleetOwner) -> None:
         self._owner = owner
-        self._registry = registry = Registry()
+        self.registry = registry = Registry()
         self._process = ProcessMetrics(registry, "control")
         info = registry.gauge("inference_gateway_build_info", "Always 1; the version is a label.", "version")
         info.child(version("inference-gateway")).set(1)
@@ -49,4 +49,4 @@ class ControlMetrics:
             for replica_id, current in states.items():
                 self._states.child(replica_id, state.name.lower()).set(current is state)
         self._shown = set(states)
-        return self._registry.dump()
+        return self.registry.dump()

@@ -1,6 +1,7 @@
 """The flags of `inference-gateway serve`. What a flag means, its default and its range stand in gateway.config."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -18,14 +19,25 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message} (see {self.prog} --help)")
 
 
+class SettingsSource:
+    """Where the settings of a process come from: flags that stay as they are, a file that may change."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Raises SettingsError; --help exits."""
+        flags = vars(_parser().parse_args(arguments))
+        self.file: Path | None = flags.pop("config")
+        self._flags = {name: value for name, value in flags.items() if value is not None}
+        if "replicas" in self._flags:
+            self._flags["replicas"] = [{"address": address} for address in self._flags["replicas"]]
+
+    def read(self) -> Settings:
+        """Return them as they are now. Raises SettingsError."""
+        return load_settings(self.file, self._flags, os.environ)
+
+
 def parse_settings(arguments: Sequence[str]) -> Settings:
     """Return the settings of a command line and of the file that it names. Raises SettingsError; --help exits."""
-    flags = vars(_parser().parse_args(arguments))
-    file: Path | None = flags.pop("config")
-    given = {name: value for name, value in flags.items() if value is not None}
-    if "replicas" in given:
-        given["replicas"] = [{"address": address} for address in given["replicas"]]
-    return load_settings(file, given)
+    return SettingsSource(arguments).read()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         usage="%(prog)s [OPTION ...]",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30, width=110),
         description="Balance agents' requests over replicas.",
-        epilog="Every setting can stand in the file of --config, as YAML; flags win over it.",
+        epilog="Every setting can stand in the file of --config, as YAML, or in the environment; flags win over both.",
         allow_abbrev=False,
     )
     where = parser.add_argument_group("addresses")

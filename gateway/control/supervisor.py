@@ -38,7 +38,7 @@ class Supervisor:
     ) -> None:
         self._worker_id = worker_id
         self._command = command
-        self._settings = settings
+        self.settings = settings
         self._workers = workers
         self._on_outcome = on_outcome
         self._restarts = restarts
@@ -63,7 +63,7 @@ class Supervisor:
         """Return when its channel has closed."""
         self._workers.add(worker)
         try:
-            async with asyncio.timeout(self._settings.worker_start_timeout_s):
+            async with asyncio.timeout(self.settings.worker_start_timeout_s):
                 is_ready = await worker.until_ready()
             if is_ready:
                 self._has_been_ready = True
@@ -84,7 +84,7 @@ class Supervisor:
     async def _end(self, worker: WorkerProcess) -> int:
         """It takes no more connections; let it finish what it has."""
         try:
-            async with asyncio.timeout(self._settings.grace_s + EXIT_MARGIN_S):
+            async with asyncio.timeout(self.settings.grace_s + EXIT_MARGIN_S):
                 return await worker.exit_code()
         except TimeoutError:
             worker.kill("did not end in time")

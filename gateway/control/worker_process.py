@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from gateway import logs
 from gateway.channel.channel import Channel, open_control_end
 from gateway.channel.descriptors import DescriptorSender, descriptors_pair
-from gateway.channel.messages import AskMetrics, Counts, Down, Metrics, Outcome, Up, WorkerReady
+from gateway.channel.messages import AskMetrics, Counts, Down, Metrics, Outcome, Prepare, Prepared, Up, WorkerReady
 from gateway.metrics import Family
 
 _log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class WorkerProcess:
         self._ready_or_closed = asyncio.Event()
         self._closed = asyncio.Event()
         self._answered = asyncio.Event()
+        self._prepared: dict[int, asyncio.Future[str]] = {}
         self._asked = 0
         self._is_killed = False
         self._process: asyncio.subprocess.Process | None = None
@@ -91,6 +92,17 @@ class WorkerProcess:
         self.send(AskMetrics(asked))
         await self._answered.wait()
 
+    async def prepare(self, message: Prepare) -> str:
+        """Return why the worker cannot use these settings; empty where it can, or has gone."""
+        if self._closed.is_set():
+            return ""
+        answer = self._prepared[message.id] = asyncio.get_running_loop().create_future()
+        try:
+            self.send(message)
+            return await answer
+        finally:
+            del self._prepared[message.id]
+
     async def until_ready(self) -> bool:
         """False: it ended before."""
         await self._ready_or_closed.wait()
@@ -140,6 +152,13 @@ class WorkerProcess:
                 self.families = message.families
                 if message.id == self._asked:
                     self._answered.set()
+            case Prepared():
+                self._on_prepared(message.id, message.error)
+
+    def _on_prepared(self, asked: int, error: str) -> None:
+        answer = self._prepared.get(asked)
+        if answer is not None and not answer.done():
+            answer.set_result(error)
 
     def _on_closed(self, error: Exception | None) -> None:
         if error is not None:
@@ -147,6 +166,8 @@ class WorkerProcess:
         self.is_ready = False
         for event in (self._closed, self._ready_or_closed, self._answered):
             event.set()
+        for asked in self._prepared:
+            self._on_prepared(asked, "")
 
 
 @contextlib.asynccontextmanager

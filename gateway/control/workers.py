@@ -4,8 +4,10 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 
-from gateway.channel.messages import Down
+from gateway.channel.messages import Down, Prepare
+from gateway.config import Settings
 from gateway.control.worker_process import WorkerProcess
+from gateway.errors import SettingsError
 from gateway.metrics import Family, lasting, merge
 
 
@@ -18,6 +20,7 @@ class Workers:
         self._on_available = on_available
         self._running: list[WorkerProcess] = []
         self._retired: list[Family] = []
+        self._asked = 0
 
     def add(self, worker: WorkerProcess) -> None:
         """Greet it, and tell it what all are told from now on."""
@@ -40,6 +43,19 @@ class Workers:
     def tell(self, message: Down) -> None:
         for worker in tuple(self._running):
             worker.send(message)
+
+    async def prepare(self, settings: Settings, timeout_s: float) -> None:
+        """Raises SettingsError where a worker cannot use these settings, or does not answer."""
+        self._asked += 1
+        message = Prepare(self._asked, settings)
+        try:
+            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as tasks:
+                answers = [tasks.create_task(worker.prepare(message)) for worker in self._running]
+        except TimeoutError:
+            raise SettingsError("a worker does not answer") from None
+        for answer in answers:
+            if error := answer.result():
+                raise SettingsError(error)
 
     def kill(self, reason: str) -> None:
         for worker in tuple(self._running):

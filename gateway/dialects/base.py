@@ -15,6 +15,8 @@ class Method:
     """In metrics: bounded in number."""
     facts: Callable[[Call, bytes], Facts]
     """Reads the first message (b"" unless `reads_request`), uncompressed. Raises Failure."""
+    rename: Callable[[bytes, Facts], bytes] | None = None
+    """Returns the message with the model and adapter of the facts instead of its own. None: it has none."""
     reads_request: bool = False
     """The pick needs the first message; else headers alone."""
     can_continue: bool = False

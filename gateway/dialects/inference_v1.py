@@ -35,8 +35,17 @@ def _method(request_type: type[Request], *, is_stream: bool) -> Method:
             raise Failure(Reason.INVALID_REQUEST, f"malformed {request_type.__name__}: {error}") from error
         return _facts(call, request)
 
+    def rename(message: bytes, facts: Facts) -> bytes:
+        renamed = request_type(model=facts.model or "")
+        if isinstance(renamed, pb.GenerateRequest | pb.ChatRequest):
+            renamed.lora_name = facts.lora_name
+        elif facts.lora_name:
+            raise Failure(Reason.INVALID_REQUEST, f"{request_type.__name__} has no adapters")
+        # Of a field that stands there twice the last counts (protobuf's encoding, "Last One Wins").
+        return message + renamed.SerializeToString()
+
     label = request_type.__name__.removesuffix("Request")
-    return Method(label=f"{SERVICE}/{label}", facts=facts, reads_request=True, can_continue=is_stream)
+    return Method(label=f"{SERVICE}/{label}", facts=facts, rename=rename, reads_request=True, can_continue=is_stream)
 
 
 def _facts(call: Call, request: Request) -> Facts:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from gateway.dispatch.dispatch import Dispatcher
-from gateway.dispatch.parked import Key, Lines, Parked
+from gateway.dispatch.parked import Key, Lines, Parked, key_of
 from gateway.errors import Reason, Refused
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease
@@ -31,7 +31,7 @@ class Admission:
 
     def __init__(self, fleet: Fleet, dispatcher: Dispatcher, parking: Parking, on_dirty: Callable[[], None]) -> None:
         self._dispatcher = dispatcher
-        self._parking = parking
+        self.parking = parking
         self._on_dirty = on_dirty
         self._lines = Lines()
         self._arrivals = 0
@@ -101,7 +101,7 @@ class Admission:
 
     def _is_behind(self, facts: Facts, excluded: Collection[str]) -> bool:
         """Whether others come first: all who wait, while a `run` is due, since what is free may be theirs."""
-        return self._is_dirty or self._lines.has_before((facts.model, frozenset(excluded)), facts.priority)
+        return self._is_dirty or self._lines.has_before(key_of(facts, excluded), facts.priority)
 
     def _park(
         self,
@@ -111,12 +111,12 @@ class Admission:
         granted: Callable[[Lease | Refused], None],
         refusal: Refused,
     ) -> Refused | Parked:
-        if not self._parking.time_s:
+        if not self.parking.time_s:
             return refusal
-        if len(self._lines) >= self._parking.max_requests:
+        if len(self._lines) >= self.parking.max_requests:
             return self._overloaded(f"{len(self._lines)} requests wait already")
         self._arrivals += 1
-        parked = Parked(facts, frozenset(excluded), granted, self._arrivals, now_s + self._parking.time_s, refusal)
+        parked = Parked(facts, frozenset(excluded), granted, self._arrivals, now_s + self.parking.time_s, refusal)
         self._lines.push(parked)
         return parked
 
@@ -128,4 +128,4 @@ class Admission:
         return len(self._lines)
 
     def __repr__(self) -> str:
-        return f"<Admission: {len(self)} of {self._parking.max_requests} parked{', dirty' if self._is_dirty else ''}>"
+        return f"<Admission: {len(self)} of {self.parking.max_requests} parked{', dirty' if self._is_dirty else ''}>"

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 
 from gateway.errors import Reason, Refused
 from gateway.fleet.fleet import Fleet
@@ -26,6 +26,8 @@ class Dispatcher:
 
     def __init__(self, fleet: Fleet, ledger: Ledger, policy: Policy, pushback: Callable[[], float]) -> None:
         self.policy = policy
+        self.by_route: Mapping[str, Policy] = {}
+        """Policies of routes that have one of their own."""
         self._fleet = fleet
         self._ledger = ledger
         self.pushback = pushback
@@ -38,18 +40,19 @@ class Dispatcher:
         views = candidates.views(excluded)
         if not views:
             return self._fleet.refusal(facts, self.pushback())
+        policy = self.by_route.get(facts.route.name, self.policy)
         try:
-            choice = self.policy.pick(facts, views, now_s)
+            choice = policy.pick(facts, views, now_s)
         except Exception as error:  # noqa: BLE001 (a policy is anybody's code: its defects end one request, not the worker)
-            return self._defect(f"raised {type(error).__name__}", error)
+            return self._defect(policy, f"raised {type(error).__name__}", error)
         if isinstance(choice, View) and choice in candidates and choice.id not in excluded:
             return self._ledger.grant(choice, facts, self._fleet.address(choice.id), now_s)
         if isinstance(choice, Wait | Refused):
             return choice
-        return self._defect("picked what is not a candidate", None)
+        return self._defect(policy, "picked what is not a candidate", None)
 
-    def _defect(self, what: str, error: Exception | None) -> Refused:
-        defect = f"the policy {type(self.policy).__name__} {what}"
+    def _defect(self, policy: Policy, what: str, error: Exception | None) -> Refused:
+        defect = f"the policy {type(policy).__name__} {what}"
         if defect not in self._defects:  # each kind once: with a broken policy every request would log
             self._defects.add(defect)
             _log.error("%s; logged once", defect, exc_info=error)

@@ -1,17 +1,21 @@
-"""Requests that wait, in lines: one for each model and set of excluded replicas, each by priority, then arrival."""
+"""Requests that wait, in lines of those that need the same replicas: each by priority, then arrival."""
 
 import heapq
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 
 from gateway.errors import Refused
 from gateway.fleet.leases import Lease
 from gateway.types import Facts
 
-__all__ = ["Key", "Lines", "Parked"]
+__all__ = ["Key", "Lines", "Parked", "key_of"]
 
-Key = tuple[str | None, frozenset[str]]
-"""What a line waits for: a model, and the replicas that will not do."""
+Key = tuple[str, str | None, str, frozenset[str]]
+"""What a line waits for: its route, model and adapter, and the replicas that will not do."""
+
+
+def key_of(facts: Facts, excluded: Collection[str]) -> Key:
+    return facts.route.name, facts.model, facts.lora_name, frozenset(excluded)
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +34,7 @@ class Parked:
 
     @property
     def key(self) -> Key:
-        return self.facts.model, self.excluded
+        return key_of(self.facts, self.excluded)
 
 
 class _Line:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from gateway.errors import Reason, Refused
 from gateway.fleet.counters import Counters
-from gateway.fleet.replica import Replica
+from gateway.fleet.replica import Replica, Wanted
 from gateway.fleet.views import Candidates, Views
-from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapshot, View
+from gateway.types import Facts, Labels, LoadReport, ReplicaRecord, ReplicaState, Snapshot, View
 
 __all__ = ["Fleet", "FleetChange"]
 
@@ -41,7 +41,7 @@ class Fleet:
         self._views = Views(counters)
         self._replicas: dict[str, Replica] = {}
         self._by_slot: dict[int, Replica] = {}
-        self._models: frozenset[str] | None = None
+        self._models: dict[Labels, frozenset[str]] = {}
         self._version = -1
         self._looked_at = -LOOK_INTERVAL_S
         self._notify: Callable[[], None] = lambda: None
@@ -111,23 +111,26 @@ class Fleet:
         return self.candidates(facts).views(excluded)
 
     def candidates(self, facts: Facts) -> Candidates:
-        """Return who may serve it: ready, reachable, of its model."""
-        model = facts.model
+        """Return who may serve it: ready, reachable, of its route, model and adapter."""
+        model, labels = facts.model, facts.route.labels
         if model == "":
-            models = self._all_models()
+            models = self._models_of(labels)
             if len(models) > 1:
                 return _NOBODY
             model = next(iter(models), None)
-        return self._views.of(model, self._replicas.values())
+        return self._views.of(Wanted(model, facts.lora_name, labels), self._replicas.values())
 
     def refusal(self, facts: Facts, retry_after_s: float = 1.0) -> Refused:
         """Say why `views(facts)` is empty."""
-        models = self._all_models()
+        models = self._models_of(facts.route.labels)
         if facts.model == "" and len(models) > 1:
             return Refused(Reason.INVALID_REQUEST, f"name one of the {len(models)} models that are served here")
-        if facts.model and facts.model not in models and self._has_named_all():
-            return Refused(Reason.MODEL_NOT_FOUND, f"no replica serves the model {facts.model!r}")
-        of = f" of the model {facts.model!r}" if facts.model else ""
+        what = f"the model {facts.model!r}" if facts.model else "a model"
+        if facts.lora_name:
+            what = f"the adapter {facts.lora_name!r} of {what}"
+        if (facts.model or facts.lora_name) and self._has_named_all() and not self._is_served(facts):
+            return Refused(Reason.MODEL_NOT_FOUND, f"no replica serves {what}")
+        of = f" of {what}" if facts.model or facts.lora_name else ""
         return Refused(Reason.NO_REPLICA_READY, f"no replica{of} is ready", retry_after_s=retry_after_s)
 
     def slot(self, view: View) -> int | None:
@@ -156,7 +159,7 @@ class Fleet:
             change.restarted.append(row.id)
         elif old != row:
             replica.take(row, self._counters)
-            if (old.state, old.models) != (row.state, row.models):
+            if _standing(old) != _standing(row):
                 self._forget()
             self._views.touch(replica)
             change.changed.append(row.id)
@@ -175,12 +178,21 @@ class Fleet:
 
     def _forget(self) -> None:
         self._views.forget()
-        self._models = None
+        self._models.clear()
 
-    def _all_models(self) -> frozenset[str]:
-        if self._models is None:
-            self._models = frozenset[str]().union(*(replica.record.models or () for replica in self._replicas.values()))
-        return self._models
+    def _models_of(self, labels: Labels) -> frozenset[str]:
+        models = self._models.get(labels)
+        if models is None:
+            records = [replica.record for replica in self._replicas.values() if labels <= replica.record.labels]
+            models = self._models[labels] = frozenset[str]().union(*(record.models or () for record in records))
+        return models
+
+    def _is_served(self, facts: Facts) -> bool:
+        """Whether any replica, ready or not, serves it."""
+        wanted = Wanted(facts.model or None, facts.lora_name, facts.route.labels)
+        if facts.lora_name and not facts.model:
+            return any(facts.lora_name == lora for each in self._replicas.values() for _, lora in each.record.loras)
+        return any(replica.serves(wanted) for replica in self._replicas.values())
 
     def _has_named_all(self) -> bool:
         """Whether there are replicas and each was asked for its models."""
@@ -188,3 +200,8 @@ class Fleet:
 
     def __repr__(self) -> str:
         return f"<Fleet version {self._version}: {', '.join(map(repr, self._replicas.values()))}>"
+
+
+def _standing(record: ReplicaRecord) -> tuple[object, ...]:
+    """What decides for which requests it is a candidate."""
+    return record.state, record.models, record.labels, record.loras

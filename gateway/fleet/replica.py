@@ -1,10 +1,21 @@
 """A replica as one worker holds it."""
 
+from typing import NamedTuple
+
 from gateway.fleet.counters import Counters
 from gateway.fleet.unseen import Unseen
-from gateway.types import LoadReport, ReplicaRecord, ReplicaState, View
+from gateway.types import Labels, LoadReport, ReplicaRecord, ReplicaState, View
 
-__all__ = ["Replica"]
+__all__ = ["Replica", "Wanted"]
+
+
+class Wanted(NamedTuple):
+    """What a request needs of a replica."""
+
+    model: str | None
+    """None: any will do."""
+    lora: str = ""
+    labels: Labels = frozenset()
 
 
 class Replica:
@@ -23,9 +34,12 @@ class Replica:
     def is_candidate(self) -> bool:
         return self.is_reachable and self.record.state == ReplicaState.READY
 
-    def serves(self, model: str | None) -> bool:
-        """Whether it named `model`; None asks for no model at all."""
-        return model is None or model in (self.record.models or ())
+    def serves(self, wanted: Wanted) -> bool:
+        """Whether it named the model and its adapter, and has the labels."""
+        model, lora, labels = wanted
+        record = self.record
+        is_model = model is None or model in (record.models or ())
+        return is_model and labels <= record.labels and (not lora or (model, lora) in record.loras)
 
     def take(self, record: ReplicaRecord, counters: Counters) -> None:
         """Take over what control says of the same life."""
@@ -55,6 +69,8 @@ class Replica:
             prefill_tokens,
             context_tokens,
             self._unseen.requests(counters.sent(self.slot), requests),
+            zone=record.zone,
+            labels=record.labels,
         )
 
     def __repr__(self) -> str:

@@ -1,20 +1,20 @@
-"""Who may serve a model: an index from model to the views of its candidates, kept between requests.
+"""Who may serve a request: an index from what it needs to the views of its candidates, kept between requests.
 
-Building all views for each pick costs 0.4 us a replica. So a list is built when a model is first asked for after the
+Building all views for each pick costs 0.4 us a replica. So a list is built when it is first asked for after the
 candidates changed, and between such changes only the views of those replicas are replaced whose row or counts changed.
 """
 
 from collections.abc import Container, Iterable, Sequence
 
 from gateway.fleet.counters import Counters
-from gateway.fleet.replica import Replica
+from gateway.fleet.replica import Replica, Wanted
 from gateway.types import View
 
 __all__ = ["Candidates", "Views"]
 
 
 class Candidates:
-    """The views of those that may serve one model, in the order of their ids."""
+    """The views of those that may serve alike requests, in the order of their ids."""
 
     __slots__ = ("_places", "_views")
 
@@ -41,11 +41,11 @@ class Candidates:
 
 
 class Views:
-    """The candidates for each model that was asked for."""
+    """The candidates for each model, adapter and route that was asked for."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._candidates: dict[str | None, Candidates] = {}
+        self._candidates: dict[Wanted, Candidates] = {}
         self._stale: set[Replica] = set()
 
     def touch(self, replica: Replica) -> None:
@@ -57,17 +57,17 @@ class Views:
         self._candidates.clear()
         self._stale.clear()
 
-    def of(self, model: str | None, replicas: Iterable[Replica]) -> Candidates:
-        """Return the candidates for `model` among `replicas`, which are read only where the answer is not at hand."""
+    def of(self, wanted: Wanted, replicas: Iterable[Replica]) -> Candidates:
+        """Return the candidates for `wanted` among `replicas`, which are read only where the answer is not at hand."""
         if self._stale:
             self._refresh()
-        candidates = self._candidates.get(model)
+        candidates = self._candidates.get(wanted)
         if candidates is None:
             candidates = Candidates(
-                replica.view(self._counters) for replica in replicas if replica.is_candidate and replica.serves(model)
+                replica.view(self._counters) for replica in replicas if replica.is_candidate and replica.serves(wanted)
             )
             if candidates:  # models that nobody serves are the agents' to invent, so they are not kept
-                self._candidates[model] = candidates
+                self._candidates[wanted] = candidates
         return candidates
 
     def _refresh(self) -> None:

@@ -16,7 +16,7 @@ from gateway.relay.backlog import Backlog
 from gateway.relay.request_body import RequestBody
 from gateway.relay.timer import Timer
 from gateway.rpc.call import RESPONSE, Call
-from gateway.rpc.framing import PREFIX_BYTES, inflate
+from gateway.rpc.framing import PREFIX_BYTES, inflate, prefixed
 from gateway.rpc.status import Code, status_of
 from gateway.types import Facts
 
@@ -208,11 +208,16 @@ class Exchange:
 
     def _dispatch(self, message: bytes) -> None:
         """Read the facts and go on with a pick. Raises Failure."""
-        self._facts = self.method.facts(self.call, self._content(message))
+        content = self._content(message)
+        facts = self.method.facts(self.call, content)
         if self.method.is_control:
             self._attempt_with(None)
-        else:
-            self._admit(frozenset(), None)
+            return
+        self._facts = routed = self.relay.routes.resolve(facts, self.call.fields)
+        is_renamed = (facts.model, facts.lora_name) != (routed.model, routed.lora_name)
+        if is_renamed and self.method.rename is not None:
+            self.body.replace(prefixed(self.method.rename(content, routed)))
+        self._admit(frozenset(), None)
 
     def _content(self, message: bytes) -> bytes:
         if message[:1] != b"\x01":

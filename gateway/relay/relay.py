@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gateway.config import LimitSettings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission
+from gateway.dispatch.routes import Routes
 from gateway.fleet.fleet import FleetChange
 from gateway.http2.headers import Codec, Field
 from gateway.http2.limits import Limits
@@ -27,6 +28,7 @@ class Relay:
 
     limits: LimitSettings
     methods: MethodTable
+    routes: Routes
     admission: Admission
     metrics: RelayMetrics
     flusher: Flusher
@@ -54,8 +56,15 @@ class Relay:
 
     def __post_init__(self) -> None:
         self.memory = RequestMemory(self.limits.buffered_bytes)
-        self.agent_limits = agent_limits(self.limits)
         self.peers = Peers(self.limits)
+        self.limit(self.limits)
+
+    def limit(self, limits: LimitSettings) -> None:
+        """Set the limits of connections and requests that begin from now on."""
+        self.limits = limits
+        self.memory.limit_bytes = limits.buffered_bytes
+        self.agent_limits = agent_limits(limits)
+        self.peers.limits = limits
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at an instant of `clock`."""

@@ -99,12 +99,12 @@ class Connector:
     def __init__(self, flusher: Flusher, codec: Codec, limits: Limits) -> None:
         self._flusher = flusher
         self._codec = codec
-        self._limits = limits
+        self.limits = limits
 
     async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
         """Return a connection that is ready. Raises OSError."""
         loop = asyncio.get_running_loop()
-        connection = ReplicaConnection(self._flusher, self._codec, self._limits, watcher, loop.create_future())
+        connection = ReplicaConnection(self._flusher, self._codec, self.limits, watcher, loop.create_future())
         if address.startswith("/"):
             await loop.create_unix_connection(lambda: connection, address)
         else:

@@ -16,6 +16,7 @@ class RequestBody:
         "_limit_bytes",
         "_memory",
         "_message_end",
+        "_renamed_bytes",
         "_sent_bytes",
         "chunks",
         "is_kept",
@@ -34,6 +35,8 @@ class RequestBody:
         self._message_end: int | None = None
         self._credited_bytes = 0
         self._sent_bytes = 0
+        self._renamed_bytes = 0
+        """By how many the first message has grown here; the agent has not sent them."""
 
     @property
     def kept_bytes(self) -> int:
@@ -79,9 +82,20 @@ class RequestBody:
         self._credited_bytes += credit
         return credit
 
+    def replace(self, message: bytes) -> None:
+        """Put `message`, with its prefix, in the place of the first one, which is complete. Raises Failure."""
+        assert self._message_end is not None
+        (data,) = self.chunks
+        self.chunks = [message + data[self._message_end :]]
+        self._renamed_bytes = len(message) - self._message_end
+        self._message_end = len(message)
+        self._kept_bytes += self._renamed_bytes
+        if not self._memory.take(self._renamed_bytes):
+            raise Failure(Reason.OVERLOADED, "too many bytes of requests wait for a replica")
+
     def begin_attempt(self) -> None:
         """The chunks are sent, from the first one on."""
-        self._sent_bytes = 0
+        self._sent_bytes = -self._renamed_bytes
 
     def let_go(self) -> None:
         """A replica takes the bytes: keep no more of them than the limit."""

@@ -89,6 +89,62 @@ def test_a_file_that_is_not_text_is_named(file: Path) -> None:
         load_settings(file)
 
 
+def test_the_environment_wins_over_the_file_and_flags_over_both(file: Path) -> None:
+    file.write_text("policy: random\ngrace_s: 1\nlimits: {header_bytes: 4096, request_bytes: 7}\n")
+    environment = {
+        "INFERENCE_GATEWAY_LIMITS__REQUEST_BYTES": "9",
+        "INFERENCE_GATEWAY_GRACE_S": "2",
+        "INFERENCE_GATEWAY_POLICY": "round_robin",
+        "INFERENCE_GATEWAY_REPLICAS": "[{address: 'a:1'}]",
+        "HOME": "/",
+    }
+    settings = load_settings(file, {"grace_s": 3.0}, environment)
+    assert (settings.limits.header_bytes, settings.limits.request_bytes) == (4096, 9)
+    assert (settings.policy, settings.grace_s) == ("round_robin", 3.0)
+    assert settings.replicas == (ReplicaSettings(address="a:1"),)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "complaint"),
+    [
+        ("GRACE", "1", "GRACE: grace: unknown setting; did you mean grace_s?"),
+        ("LIMITS__REQUEST_BYTES", "0", "LIMITS__REQUEST_BYTES: limits.request_bytes: expected int >= 1"),
+        ("LIMITS", "3", "LIMITS: limits: expected object, got int"),
+        ("REPLICAS", "[{address: x}]", "REPLICAS: replicas[0].address: 'x' is not HOST:PORT"),
+        ("LISTEN", "[", "LISTEN: '[' is not YAML"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_its_variable(variable: str, value: str, complaint: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(environment={f"INFERENCE_GATEWAY_{variable}": value})
+    assert str(raised.value) == f"environment INFERENCE_GATEWAY_{complaint}"
+
+
+def test_what_kubernetes_says_of_a_service_of_that_name_is_no_setting() -> None:
+    links = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_GRPC", "PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR")
+    environment = {f"INFERENCE_GATEWAY_{name}": "tcp://10.0.0.1:8080" for name in (*links, "METRICS_SERVICE_HOST")}
+    assert load_settings(environment=environment) == Settings()
+
+
+def test_a_mistake_in_an_entry_by_name_or_of_a_kind_has_its_line(file: Path) -> None:
+    for text, complaint in [
+        (
+            "aliases:\n  a: {model: m}\n  b:\n    modle: m\n",
+            ":4: aliases[...].modle: unknown setting; did you mean model?",
+        ),
+        ("discovery:\n- kind: dns\n  nmae: a\n", ":3: discovery[0].nmae: unknown setting; did you mean name?"),
+        ("discovery:\n- kind: consul\n", ":2: discovery[0].kind: invalid value 'consul'"),
+        (
+            "discovery:\n- {kind: file, path: a}\n- {kind: file, path: a}\n",
+            ":3: discovery[1]: file:a stands there twice",
+        ),
+    ]:
+        file.write_text(text)
+        with pytest.raises(SettingsError) as raised:
+            load_settings(file)
+        assert str(raised.value) == f"{file}{complaint}"
+
+
 NAMES = st.sampled_from(["limits", "replicas", "listen", "address", "x"]) | st.text()
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

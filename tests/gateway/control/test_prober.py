@@ -9,7 +9,6 @@ import pytest
 
 from gateway.config import ConnectSettings, ProbeSettings, ReplicaSettings
 from gateway.control import health_connection
-from gateway.control.discovery.static import static
 from gateway.control.fleet_owner import Change, FleetOwner, ModelOffer
 from gateway.control.prober import Prober
 from gateway.types import ReplicaRecord, ReplicaState
@@ -44,6 +43,10 @@ class Asking:
                     return records[replica]
                 self._changed.clear()
                 await self._changed.wait()
+
+
+async def static(replicas: Sequence[ReplicaSettings]) -> AsyncGenerator[Sequence[ReplicaSettings], None]:
+    yield replicas
 
 
 async def discovered(found: asyncio.Queue[list[int]]) -> AsyncGenerator[Sequence[ReplicaSettings], None]:

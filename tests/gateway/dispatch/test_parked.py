@@ -3,7 +3,7 @@ from weakref import WeakSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dispatch.parked import Lines, Parked
+from gateway.dispatch.parked import Lines, Parked, key_of
 from gateway.errors import Reason, Refused
 from tests.gateway.fleets import facts
 
@@ -33,10 +33,10 @@ def test_lines_behave_like_a_sorted_list(steps: list[tuple[str, int] | float], s
         elif model:
             lines.leave(model.pop(int(step * len(model))))
         going = [parked for parked in model if parked.facts.model != stopped]
-        assert lines.first({(stopped, frozenset[str]())}) is (min(going, key=order) if going else None)
+        assert lines.first({key_of(facts(stopped), ())}) is (min(going, key=order) if going else None)
         assert len(lines) == len(model)
         of_x = [parked.facts.priority for parked in model if parked.facts.model == "x"]
-        assert lines.has_before(("x", frozenset()), 0) == (bool(of_x) and min(of_x) <= 0)
+        assert lines.has_before(key_of(facts("x"), ()), 0) == (bool(of_x) and min(of_x) <= 0)
 
 
 class Agent:

@@ -6,10 +6,11 @@ import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
-from gateway.config import ConnectSettings, LimitSettings
+from gateway.config import ConnectSettings, LimitSettings, Settings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher
+from gateway.dispatch.routes import Routes
 from gateway.errors import Limit
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
@@ -220,6 +221,7 @@ class World:
         limits: LimitSettings | None = None,
         parking_s: float = 0.0,
         replica_limits: Limits | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self._tasks = tasks
         self.now_s = 1_000.0
@@ -240,6 +242,7 @@ class World:
         self.relay = Relay(
             limits=limits or LimitSettings(),
             methods=MethodTable(["test.Opaque"]),
+            routes=Routes(settings or Settings()),
             admission=self.admission,
             metrics=RelayMetrics(self.registry),
             flusher=self._flusher,

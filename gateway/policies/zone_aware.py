@@ -1,0 +1,38 @@
+"""Any policy, but at home: it is shown the replicas of the gateway's own zone alone, while they have room."""
+
+from collections.abc import Sequence
+
+from gateway.config import ZoneSettings
+from gateway.errors import Refused
+from gateway.policies.base import Policy
+from gateway.types import Facts, View, Wait
+
+__all__ = ["ZoneAware"]
+
+
+class ZoneAware:
+    """Its own zone has room while it is not much busier, for its weight, than all the others together; so replicas that
+    fail or are missing at home send requests elsewhere as soon as those that are left get busy."""
+
+    def __init__(self, policy: Policy, settings: ZoneSettings) -> None:
+        self._policy = policy
+        self._settings = settings
+
+    def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View | Wait | Refused:
+        home = [view for view in views if view.zone == self._settings.name]
+        if not home or len(home) == len(views):
+            return self._policy.pick(facts, views, now_s)
+        abroad = [view for view in views if view.zone != self._settings.name]
+        room = max(self._settings.spill_requests, self._settings.spill_ratio * _busy(abroad))
+        return self._policy.pick(facts, home if _busy(home) < room else views, now_s)
+
+
+def _busy(views: Sequence[View]) -> float:
+    """Requests for each unit of weight: those that we sent, or all that the replicas have where they tell."""
+    return sum(map(_requests, views)) / sum(view.weight for view in views)
+
+
+def _requests(view: View) -> float:
+    load = view.load
+    told = load.queue_depth + load.running_requests + view.unseen_requests if load else 0.0
+    return max(view.requests, told)
