@@ -46,6 +46,7 @@ class Limit(StrEnum):
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
     STREAMS_PER_CONNECTION = "streams_per_connection"
     HANDSHAKE_TIMEOUT = "handshake_timeout_s"
+    HANDSHAKES = "handshakes"
     IDLE_TIMEOUT = "idle_timeout_s"
     CONTINUATION_FRAMES = "continuation_frames"
     RESETS = "resets"

@@ -25,20 +25,23 @@ def load_settings(
     flags: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Return the defaults, changed by `file`, by `environment`, by `flags` (top-level names). Raises SettingsError."""
+    """Return the defaults, changed by `file`, by `environment`, by `flags` (with names as `tls.agents.key`). Raises
+    SettingsError."""
     flags = flags or {}
     source = _Source(file)
     values = dict(source.values)
     variables = _overlay(values, environment or {})
+    for name, value in flags.items():
+        _put(values, name.split("."), value)
     try:
-        return msgspec.convert({**values, **flags}, Settings)
+        return msgspec.convert(values, Settings)
     except msgspec.ValidationError as error:
         where, what = _explain(" ".join(str(error).split()))
         place = source.place(where)
         prefixes = {where[: end.start()] for end in re.finditer(r"[.\[]|$", where)}
         for path in variables.keys() & prefixes:
             place = f"environment {variables[path]}"
-        if flags.keys() & prefixes:
+        if {each for name in flags for each in (name, name.rpartition(".")[0])} & prefixes:
             place = "command line"
         raise SettingsError(": ".join(part for part in (place, where, what) if part)) from None
 
@@ -50,18 +53,23 @@ def _overlay(values: dict[str, object], environment: Mapping[str, str]) -> dict[
         rest = name.removeprefix(ENVIRONMENT_PREFIX)
         if rest == name or _SERVICE_LINK.fullmatch(rest):
             continue
-        *path, last = rest.lower().split("__")
-        at = values
-        for key in path:
-            inner = at.get(key)
-            # A copy: what the file said stays as it was.
-            at[key] = at = dict(inner) if _is_mapping(inner) else {}
+        path = rest.lower().split("__")
         try:
-            at[last] = yaml.safe_load(text)
+            _put(values, path, yaml.safe_load(text))
         except yaml.YAMLError:
             raise SettingsError(f"environment {name}: {text!r} is not YAML") from None
-        variables[".".join([*path, last])] = name
+        variables[".".join(path)] = name
     return variables
+
+
+def _put(values: dict[str, object], path: Sequence[str], value: object) -> None:
+    """Set what stands at a path; the structs on the way are copied, so that what the file said stays as it was."""
+    *outer, last = path
+    at = values
+    for key in outer:
+        inner = at.get(key)
+        at[key] = at = dict(inner) if _is_mapping(inner) else {}
+    at[last] = value
 
 
 class _Source:

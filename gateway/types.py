@@ -144,6 +144,8 @@ class Facts(NamedTuple):
     """Monotonic clock, seconds."""
     first_token_target_s: float | None = None
     """Time to first token that the agent asks for."""
+    spiffe_id: str = ""
+    """Whom the agent's certificate names, verified (`spiffe://...`); empty where it names nobody."""
     prefix: CachedPrefix | None = None
     route: Route = DEFAULT_ROUTE
 

@@ -30,6 +30,7 @@ from gateway.channel.messages import (
     Prepare,
     Prepared,
     Reconfigure,
+    TlsChanged,
     Up,
     WorkerReady,
 )
@@ -46,12 +47,16 @@ from gateway.metrics import ProcessMetrics, Registry
 from gateway.policies.chosen import choose, is_same_choice
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.flusher import Flusher
+from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import replica_limits
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
 from gateway.relay.sweeper import INTERVAL_S, Sweeper
+from gateway.relay.tls_socket import TlsSocket
+from gateway.rpc.plain import plain_text_answer
+from gateway.tls.contexts import Contexts
 from gateway.types import ReplicaState
 
 _log = logging.getLogger(__name__)
@@ -86,7 +91,8 @@ class Worker:
         self._admission = Admission(self._fleet, self._dispatcher, Parking(settings.parking_s), self._on_dirty)
         flusher = Flusher(self._loop.call_soon)
         codec = Codec()
-        self._connector = Connector(flusher, codec, replica_limits(settings.limits))
+        self._contexts = Contexts(configure.tls)
+        self._connector = Connector(flusher, codec, replica_limits(settings.limits), self._contexts)
         self._metrics = RelayMetrics(self._registry)
         self._relay = Relay(
             limits=settings.limits,
@@ -94,6 +100,7 @@ class Worker:
             routes=Routes(settings),
             admission=self._admission,
             metrics=self._metrics,
+            handshakes=Handshakes(settings.limits.handshakes, self._registry, time.monotonic),
             flusher=flusher,
             codec=codec,
             clock=time.monotonic,
@@ -145,7 +152,7 @@ class Worker:
     def on_accepted(self, accepted: socket.socket) -> None:
         self._spawn(self._adopt(accepted))
 
-    def on_asked(self, message: AskMetrics | Prepare | Reconfigure) -> None:
+    def on_asked(self, message: AskMetrics | Prepare | Reconfigure | TlsChanged) -> None:
         match message:
             case AskMetrics():
                 self._on_metrics_asked(message)
@@ -153,6 +160,8 @@ class Worker:
                 self._on_prepare(message)
             case Reconfigure():
                 self._reconfigure(message.settings)
+            case TlsChanged():
+                self._contexts.use(message.tls)
 
     def _on_metrics_asked(self, message: AskMetrics) -> None:
         self._process_metrics.update()
@@ -170,8 +179,11 @@ class Worker:
         self._relay.close()
 
     async def _adopt(self, accepted: socket.socket) -> None:
+        agent = AgentConnection(self._relay)
+        context = self._contexts.agents
+        protocol = TlsSocket(agent, context, is_server=True, plain_answer=plain_text_answer) if context else agent
         try:
-            await self._loop.connect_accepted_socket(lambda: AgentConnection(self._relay), accepted)
+            await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         except OSError as error:
             _log.info(logs.line("agent_gone", error=error))
             accepted.close()
@@ -221,7 +233,7 @@ async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: a
                 if receiver is None:
                     receiver = DescriptorReceiver(descriptors, worker.on_accepted)
                     channel.send(WorkerReady())
-            case AskMetrics() | Prepare() | Reconfigure() as message:
+            case AskMetrics() | Prepare() | Reconfigure() | TlsChanged() as message:
                 worker.on_asked(message)
             case message:
                 grace_s = message.grace_s if isinstance(message, Drain) else worker.grace_s

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from gateway.config import Settings
 from gateway.metrics import Family
+from gateway.tls.material import Material
 from gateway.types import Snapshot
 
 
@@ -23,6 +24,13 @@ class Configure(_Message, frozen=True):
     control_address: str
     """Path of the Unix socket where control answers Health, Reflection and ListModels, by HTTP/2 without TLS."""
     settings: Settings
+    tls: Material = Material()
+
+
+class TlsChanged(_Message, frozen=True):
+    """Holds for new connections."""
+
+    tls: Material
 
 
 class FleetChanged(_Message, frozen=True):
@@ -99,5 +107,5 @@ class Metrics(_Message, frozen=True):
     families: list[Family]
 
 
-Down = Configure | FleetChanged | Drain | AskMetrics | Prepare | Reconfigure
+Down = Configure | FleetChanged | TlsChanged | Drain | AskMetrics | Prepare | Reconfigure
 Up = WorkerReady | Outcome | Counts | Metrics | Prepared

@@ -21,10 +21,12 @@ from gateway.config.discovery import (
 )
 from gateway.config.limits import LimitSettings, RateSettings
 from gateway.config.routes import AliasSettings, RouteSettings, ZoneSettings
+from gateway.config.tls import AgentTlsSettings, ReplicaTlsSettings, TlsSettings
 
 __all__ = [
     "LIVE",
     "LOG_LEVELS",
+    "AgentTlsSettings",
     "AliasSettings",
     "ConnectSettings",
     "DnsSource",
@@ -34,11 +36,13 @@ __all__ = [
     "ProbeSettings",
     "RateSettings",
     "ReplicaSettings",
+    "ReplicaTlsSettings",
     "RouteSettings",
     "Settings",
     "Source",
     "SourceSettings",
     "SrvSource",
+    "TlsSettings",
     "ZoneSettings",
     "join_address",
     "split_address",
@@ -141,6 +145,8 @@ class Settings(Strict, frozen=True):
     """Connections to replicas."""
     probe: ProbeSettings = ProbeSettings()
     """Questions to replicas."""
+    tls: TlsSettings = TlsSettings()
+    """Certificates and keys."""
 
     def __post_init__(self) -> None:
         check("listen", split_address, self.listen)

@@ -60,7 +60,9 @@ class LimitSettings(Strict, frozen=True):
     """Announced to agents as SETTINGS_MAX_CONCURRENT_STREAMS. Envoy's edge guide and others say 100; agents of one
     process share a connection."""
     handshake_timeout_s: PositiveSeconds = 10.0
-    """From the accepted connection to the agent's preface and SETTINGS."""
+    """From the accepted connection to the agent's preface and SETTINGS, TLS included."""
+    handshakes: PositiveInt = 1_000
+    """So many connections of one worker may be before that at a time; above it the oldest of them ends."""
     idle_timeout_s: PositiveSeconds = 3_600.0
     """Of a connection without streams; then it is closed (Envoy: idle_timeout)."""
     stream_window_bytes: Window = 256 * KIB

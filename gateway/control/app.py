@@ -15,9 +15,10 @@ import grpc.aio
 from grpc_health.v1 import health_pb2
 
 from gateway import logs
-from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Reconfigure
+from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Reconfigure, TlsChanged
 from gateway.config import Settings
 from gateway.control.admin import Admin
+from gateway.control.certificate_watch import CertificateWatch
 from gateway.control.discovery.discovery import Discovery
 from gateway.control.fleet_owner import FleetOwner
 from gateway.control.health import Health
@@ -30,6 +31,7 @@ from gateway.control.prober import Prober
 from gateway.control.publisher import Publisher
 from gateway.control.reconfiguration import Reconfiguration
 from gateway.control.reflection import reflection_handlers
+from gateway.control.replica_channels import ReplicaChannels
 from gateway.control.services import running_server
 from gateway.control.settings_watch import watch_settings
 from gateway.control.signals import Signals
@@ -40,6 +42,7 @@ from gateway.control.worker_process import COMMAND
 from gateway.control.workers import Workers
 from gateway.errors import SettingsError
 from gateway.metrics import Family, merge
+from gateway.tls.material import Material
 from inference.v1 import admin_pb2, inference_pb2
 
 _log = logging.getLogger(__name__)
@@ -90,12 +93,13 @@ class Control:
         self._source = source
         self._gateway_id = uuid.uuid4().hex
         self._control_address = str(control_path(self._gateway_id, time.time()))
-        self._listener = Listener(bind(settings.listen), self._on_accepted)
         self._available = asyncio.Event()
         self._health = Health()
         self._publisher = Publisher(self._publish, asyncio.get_running_loop().call_later)
         self._owner = FleetOwner(self._publisher.changed)
         self._metrics = ControlMetrics(self._owner)
+        self._certificates = CertificateWatch(settings.tls, self._metrics.registry, self._on_tls, time.time)
+        self._listener = Listener(bind(settings.listen), self._on_accepted)
         self._workers = Workers(self._greeting, self._on_available)
         self._supervisors = [
             Supervisor(worker_id, worker_command, settings, self._workers, self._metrics.heard, self._metrics.restarts)
@@ -104,7 +108,8 @@ class Control:
         read = source.read if source is not None else lambda: settings
         self._reconfiguration = Reconfiguration(settings, read, self._prepare, self._apply, self._metrics.registry)
         self._discovery = Discovery(settings, time.monotonic)
-        self._prober = Prober(self._owner, self._gateway_id, settings.connect, settings.probe, time.monotonic)
+        channels = ReplicaChannels(settings.connect, lambda: self._certificates.material.replicas)
+        self._prober = Prober(self._owner, self._gateway_id, channels, settings.probe, time.monotonic)
 
     @property
     def _settings(self) -> Settings:
@@ -119,6 +124,7 @@ class Control:
                     tasks.create_task(self._prober.run(self._discovery.found())),
                     tasks.create_task(self._discovery.run()),
                     tasks.create_task(self._reload_at(reloading or asyncio.Event())),
+                    tasks.create_task(self._certificates.run()),
                 ]
                 if self._source is not None and self._source.file is not None:
                     reload = functools.partial(self._reconfiguration.reload, "the file has changed")
@@ -178,7 +184,8 @@ class Control:
     # What the parts tell each other.
 
     def _greeting(self, worker_id: int) -> tuple[Down, ...]:
-        configure = Configure(worker_id, self._gateway_id, self._control_address, self._settings)
+        tls = self._certificates.material
+        configure = Configure(worker_id, self._gateway_id, self._control_address, self._settings, tls)
         return configure, FleetChanged(self._owner.snapshot())
 
     async def _reload_at(self, reloading: asyncio.Event) -> None:
@@ -207,6 +214,9 @@ class Control:
             self._listener.start()
         else:
             self._listener.pause()
+
+    def _on_tls(self, material: Material) -> None:
+        self._workers.tell(TlsChanged(material))
 
     def _on_accepted(self, accepted: socket) -> None:
         took = self._workers.hand_over(accepted)

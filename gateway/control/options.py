@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--admin-listen", metavar="PATH", help="Unix socket or loopback HOST:PORT for operators (one of the user's own)"
     )
+    _add_tls_flags(parser.add_argument_group("TLS, each FILE in PEM").add_argument)
     how = parser.add_argument_group("behaviour")
     how.add_argument("--policy", metavar="NAME", help=f"{', '.join(POLICIES)} ({_DEFAULTS.policy})")
     how.add_argument(
@@ -87,3 +88,22 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--config", metavar="FILE", type=Path, help="settings as YAML")
     how.add_argument("--log-level", choices=LOG_LEVELS, metavar="LEVEL", help=f"{', '.join(LOG_LEVELS)} (info)")
     return parser
+
+
+def _add_tls_flags(flag: Callable[..., object]) -> None:
+    for name, metavar, setting, about in (
+        ("--tls-cert", "FILE", "agents.cert", "the certificate that agents see, and its chain; turns TLS on"),
+        ("--tls-key", "FILE", "agents.key", "its private key"),
+        (
+            "--tls-client-ca",
+            "FILE",
+            "agents.client_ca",
+            "authorities of agents' certificates: agents are asked for one",
+        ),
+        ("--tls-client-cert", "WHEN", "agents.client_cert", "required or optional (required)"),
+        ("--replica-tls-ca", "FILE", "replicas.ca", "authorities of replicas' certificates; turns TLS to replicas on"),
+        ("--replica-tls-cert", "FILE", "replicas.cert", "the certificate that replicas see"),
+        ("--replica-tls-key", "FILE", "replicas.key", "its private key"),
+        ("--replica-tls-server-name", "NAME", "replicas.server_name", "in every replica's certificate (its host)"),
+    ):
+        flag(name, metavar=metavar, dest=f"tls.{setting}", help=about)

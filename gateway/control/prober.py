@@ -7,14 +7,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
-import grpc.aio
-
 from gateway import logs
-from gateway.config import ConnectSettings, ProbeSettings, ReplicaSettings
+from gateway.config import ProbeSettings, ReplicaSettings
 from gateway.control.backoff import Backoff
 from gateway.control.fleet_owner import FleetOwner
 from gateway.control.health_connection import ConnectionLost, HealthConnection
 from gateway.control.replica_calls import ReplicaCalls
+from gateway.control.replica_channels import ReplicaChannels
 
 _log = logging.getLogger(__name__)
 
@@ -30,11 +29,11 @@ class Prober:
     """Follows discovery: begins to ask new replicas, and stops asking those that are gone."""
 
     def __init__(
-        self, owner: FleetOwner, gateway_id: str, connect: ConnectSettings, probe: ProbeSettings, clock: Clock
+        self, owner: FleetOwner, gateway_id: str, channels: ReplicaChannels, probe: ProbeSettings, clock: Clock
     ) -> None:
         self._owner = owner
         self._gateway_id = gateway_id
-        self._connect = connect
+        self._channels = channels
         self._probe = probe
         self._clock = clock
 
@@ -53,7 +52,7 @@ class Prober:
 
     async def _probe_one(self, replica_id: str, address: str) -> None:
         """Keep one replica's health connection up, however often it is lost."""
-        settings = self._connect
+        settings = self._channels.settings
         # Several gateways must not come back to a replica in step.
         rng = random.Random(self._gateway_id + replica_id)
         backoff = Backoff(settings.backoff_base_s, settings.backoff_max_s, settings.backoff_jitter, rng)
@@ -69,7 +68,7 @@ class Prober:
             await asyncio.sleep(backoff.next_s())
 
     async def _until_lost(self, replica_id: str, address: str, interval_s: float) -> _Lost:
-        async with self._channel(address, interval_s) as channel:
+        async with self._channels.open(address, interval_s) as channel:
             connection = HealthConnection(
                 self._owner, replica_id, ReplicaCalls(channel), self._gateway_id, self._probe, self._clock
             )
@@ -82,22 +81,3 @@ class Prober:
                 # A defect of ours, or of grpcio, met with one replica must not end the gateway.
                 _log.exception(logs.line("probe_failed", replica=replica_id))
             return _Lost("probing it failed: see the log", connection.was_up)
-
-    def _channel(self, address: str, keepalive_interval_s: float) -> grpc.aio.Channel:
-        timeout_ms = round(self._connect.keepalive_timeout_s * 1000)
-        return grpc.aio.insecure_channel(
-            address,
-            options=[
-                # A process that is stopped, with a kernel that still answers, is noticed by ping_timeout alone; without
-                # it that takes a minute (measured on grpcio 1.62 to 1.85).
-                ("grpc.keepalive_time_ms", round(keepalive_interval_s * 1000)),
-                ("grpc.keepalive_timeout_ms", timeout_ms),
-                ("grpc.http2.ping_timeout_ms", timeout_ms),
-                ("grpc.http2.max_pings_without_data", 0),
-                # A connection and a backoff of its own, not shared with other channels of this process.
-                ("grpc.use_local_subchannel_pool", 1),
-                ("grpc.enable_retries", 0),
-                # Replicas are reached directly, whatever the environment says of proxies.
-                ("grpc.enable_http_proxy", 0),
-            ],
-        )

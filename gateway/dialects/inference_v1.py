@@ -61,6 +61,7 @@ def _facts(call: Call, request: Request) -> Facts:
         priority=routed.priority if routed else 0,
         prompt_tokens=_prompt_tokens(request),
         deadline_at=call.deadline_at,
+        spiffe_id=call.spiffe_id,
     )
 
 

@@ -10,4 +10,4 @@ def method(service: str) -> Method:
 
 
 def _facts(call: Call, message: bytes) -> Facts:
-    return Facts(method=call.path, model=None, deadline_at=call.deadline_at)
+    return Facts(method=call.path, model=None, deadline_at=call.deadline_at, spiffe_id=call.spiffe_id)

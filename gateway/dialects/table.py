@@ -39,4 +39,4 @@ def _control(label: str) -> Method:
 
 
 def _no_facts(call: Call, message: bytes) -> Facts:
-    return Facts(method=call.path, deadline_at=call.deadline_at)
+    return Facts(method=call.path, deadline_at=call.deadline_at, spiffe_id=call.spiffe_id)

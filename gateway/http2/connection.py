@@ -39,6 +39,8 @@ class Connection(Control):
         HTTP/1 to a server."""
         super().__init__(owner, is_server=is_server, limits=limits, codec=codec, clock=clock)
         self._http1_answer = http1_answer
+        self.spoken = Greeting.UNDECIDED
+        """Servers: what the peer spoke first."""
         self._rest = b""
         self._awaits_settings = True
         if not is_server:
@@ -91,7 +93,7 @@ class Connection(Control):
 
     def _receive_preface(self, data: bytes) -> int:
         """Return how many bytes of it have been dealt with."""
-        spoken = greeting(data)
+        self.spoken = spoken = greeting(data)
         if spoken is Greeting.UNDECIDED:
             return 0
         self._awaits_preface = False

@@ -7,6 +7,8 @@ from gateway.http2.frames import PREFACE
 
 _HTTP1_REQUEST = re.compile(rb"[A-Z]+ [^ \r\n]+ HTTP/1\.[01]\r?\n")
 _HTTP1_BEGINNING = re.compile(rb"[A-Z]+(?: [^\r\n]*)?\r?")
+_TLS_BEGINNING = b"\x16\x03"
+"""A handshake record, whatever the version (RFC 8446, 5.1)."""
 _LINE_BYTES = 8_192
 """A longer request line is no business of ours."""
 
@@ -16,6 +18,7 @@ class Greeting(Enum):
     """Too little has come to tell."""
     HTTP2 = "HTTP/2"
     HTTP1 = "HTTP/1"
+    TLS = "TLS"
     FOREIGN = "foreign"
 
 
@@ -23,8 +26,10 @@ def greeting(data: bytes) -> Greeting:
     """Return what the peer speaks, by all that it has sent."""
     if data.startswith(PREFACE):
         return Greeting.HTTP2
-    if PREFACE.startswith(data):
+    if PREFACE.startswith(data) or _TLS_BEGINNING.startswith(data):
         return Greeting.UNDECIDED
+    if data.startswith(_TLS_BEGINNING):
+        return Greeting.TLS
     if _HTTP1_REQUEST.match(data):
         return Greeting.HTTP1
     if len(data) < _LINE_BYTES and _HTTP1_BEGINNING.fullmatch(data):

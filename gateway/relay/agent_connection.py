@@ -1,20 +1,25 @@
 """A connection of an agent."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from gateway.config import join_address
 from gateway.dialects.base import Method
 from gateway.errors import Failure, Limit, Reason
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import FieldList
+from gateway.http2.preface import Greeting
 from gateway.http2.streams import Stream
 from gateway.relay.exchange import Exchange
 from gateway.relay.plain_answer import PlainAnswer
 from gateway.relay.socket_connection import SocketConnection
 from gateway.relay.timer import Timer
+from gateway.relay.tls_socket import Session
 from gateway.rpc.call import RESPONSE, Call, read_call
 from gateway.rpc.plain import HTTP1_ANSWER, NotGrpc
 from gateway.rpc.status import status_of
+from gateway.tls.faults import Cause, HandshakeFault
 
 if TYPE_CHECKING:
     from gateway.relay.relay import Relay
@@ -25,6 +30,11 @@ _CONNECTION_BYTES = 32 * 1024
 _STREAM_BYTES = 12 * 1024
 _LINGER_S = 10.0
 """For the last bytes to a peer whose connection is being closed."""
+_SPOKEN: Mapping[Greeting, Cause] = {
+    Greeting.TLS: Cause.TLS,
+    Greeting.HTTP1: Cause.HTTP1,
+    Greeting.FOREIGN: Cause.FOREIGN,
+}
 
 
 class AgentConnection(SocketConnection):
@@ -37,6 +47,9 @@ class AgentConnection(SocketConnection):
         super().__init__(relay.flusher, relay.codec, relay.agent_limits)
         self._relay = relay
         self._handshake: Timer | None = None
+        self._session: Session | None = None
+        self._fault: HandshakeFault | None = None
+        self._peer = ""
         self._address: str | None = None
         """Counted under it; None while it is not."""
         self._idle_at: float | None = None
@@ -47,17 +60,26 @@ class AgentConnection(SocketConnection):
         relay = self._relay
         relay.add_agent(self)
         # A Unix socket's peer has no address.
-        address, *_ = transport.get_extra_info("peername") or ("",)
+        address, port, *_ = transport.get_extra_info("peername") or ("", 0)
+        self._peer = join_address(address, port)
         limit = relay.peers.enter(address)
         if limit is not None:
             relay.metrics.met(limit)
             self.kill()
             return
         self._address = address
-        self._handshake = relay.call_at(relay.clock() + relay.limits.handshake_timeout_s, self._on_handshake_timeout)
+        timeout_s = relay.limits.handshake_timeout_s
+        self._handshake = relay.call_at(relay.clock() + timeout_s, lambda: self.refuse(Limit.HANDSHAKE_TIMEOUT))
+        relay.handshakes.begin(self)
+
+    def on_secured(self, session: Session) -> None:
+        self._session = session
+        self._relay.handshakes.secured(session.version)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end_handshake()
+        if self._end_handshake():
+            known = exc if isinstance(exc, HandshakeFault) else self._fault
+            self._relay.handshakes.failed(known or self._fault_by_words(), self._peer)
         super().connection_lost(exc)
         if self._address is not None:
             self._relay.peers.leave(self._address)
@@ -83,10 +105,20 @@ class AgentConnection(SocketConnection):
             exchange.begin(is_end)
 
     def on_peer_ready(self) -> None:
-        self._end_handshake()
+        if self._session is not None and not self._session.is_http2:
+            self._fail_handshake(Cause.NO_H2, ErrorCode.PROTOCOL_ERROR)  # RFC 9113, 3.3
+        else:
+            self._end_handshake()
 
     def on_limit(self, limit: Limit) -> None:
         self._relay.metrics.met(limit)
+
+    def refuse(self, limit: Limit) -> None:
+        """The handshake meets a limit (relay.handshakes.Greeted)."""
+        self.on_limit(limit)
+        is_late = limit is Limit.HANDSHAKE_TIMEOUT
+        cause = Cause.TIMEOUT if is_late else Cause.CROWDED_OUT
+        self._fail_handshake(cause, ErrorCode.SETTINGS_TIMEOUT if is_late else ErrorCode.ENHANCE_YOUR_CALM)
 
     # For the sweeper.
 
@@ -125,7 +157,7 @@ class AgentConnection(SocketConnection):
         if fields.list_bytes > limit_bytes:
             message = f"the metadata is larger than {limit_bytes} bytes"
             raise Failure(Reason.METADATA_TOO_LARGE, message, limit=Limit.HEADER_BYTES)
-        call = read_call(fields, relay.clock())
+        call = read_call(fields, relay.clock(), self._session.spiffe_id if self._session else "")
         method = relay.methods.find(call.path)
         if relay.is_refusing and not method.is_control:
             raise Failure(
@@ -158,11 +190,20 @@ class AgentConnection(SocketConnection):
             self._relay.metrics.met(Limit.UNREAD_TIMEOUT)
             self.kill()
 
-    def _on_handshake_timeout(self) -> None:
-        self._relay.metrics.met(Limit.HANDSHAKE_TIMEOUT)
-        self.abort(ErrorCode.SETTINGS_TIMEOUT, "no HTTP/2 handshake in time")
+    def _fail_handshake(self, cause: Cause, code: ErrorCode) -> None:
+        self._fault = HandshakeFault(cause)
+        self.abort(code, str(self._fault))
 
-    def _end_handshake(self) -> None:
-        if self._handshake is not None:
-            self._handshake.cancel()
-            self._handshake = None
+    def _fault_by_words(self) -> HandshakeFault:
+        fault = self.http2.fault
+        cause = _SPOKEN.get(self.http2.spoken, Cause.BROKEN if fault else Cause.CLOSED)
+        return HandshakeFault(cause, fault.message if fault and cause is Cause.BROKEN else "")
+
+    def _end_handshake(self) -> bool:
+        """Return whether it was still under way."""
+        if self._handshake is None:
+            return False
+        self._handshake.cancel()
+        self._handshake = None
+        self._relay.handshakes.end(self)
+        return True

@@ -14,6 +14,7 @@ from gateway.http2.limits import Limits
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.attempt import Attempt
 from gateway.relay.flusher import Flusher
+from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import agent_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
@@ -31,6 +32,7 @@ class Relay:
     routes: Routes
     admission: Admission
     metrics: RelayMetrics
+    handshakes: Handshakes
     flusher: Flusher
     codec: Codec
     clock: Callable[[], float]
@@ -65,6 +67,7 @@ class Relay:
         self.memory.limit_bytes = limits.buffered_bytes
         self.agent_limits = agent_limits(limits)
         self.peers.limits = limits
+        self.handshakes.limit = limits.handshakes
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at an instant of `clock`."""

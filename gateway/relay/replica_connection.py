@@ -10,6 +10,9 @@ from gateway.http2.headers import Codec
 from gateway.http2.limits import Limits
 from gateway.relay.flusher import Flusher
 from gateway.relay.socket_connection import SocketConnection
+from gateway.relay.tls_socket import Session, TlsSocket
+from gateway.tls.contexts import Contexts
+from gateway.tls.faults import MEANINGS, Cause, HandshakeFault
 
 _KEEPALIVE = b"alive..."
 
@@ -49,6 +52,10 @@ class ReplicaConnection(SocketConnection):
         self._quiet_at: float | None = None
         self._pinged_at: float | None = None
 
+    def on_secured(self, session: Session) -> None:
+        if not session.is_http2:
+            self.abort(ErrorCode.PROTOCOL_ERROR, MEANINGS[Cause.NO_H2])
+
     def data_received(self, data: bytes) -> None:
         self._has_received = True
         super().data_received(data)
@@ -59,7 +66,8 @@ class ReplicaConnection(SocketConnection):
         self.is_ready = False
         if not self._ready.done():
             fault = self.http2.fault
-            self._ready.set_exception(ConnectionError(fault.message if fault else "closed without a word of HTTP/2"))
+            reason = fault.message if fault else "closed without a word of HTTP/2"
+            self._ready.set_exception(exc if isinstance(exc, HandshakeFault) else ConnectionError(reason))
         self._watcher.on_lost(self)
 
     def sweep(self, now_s: float, keepalive: Keepalive) -> None:
@@ -94,12 +102,14 @@ class ReplicaConnection(SocketConnection):
 
 
 class Connector:
-    """Opens connections to HOST:PORT, or to a Unix socket where the address is a path."""
+    """Opens connections to HOST:PORT, by TLS where there is a context for it, or to a Unix socket where the address is
+    a path."""
 
-    def __init__(self, flusher: Flusher, codec: Codec, limits: Limits) -> None:
+    def __init__(self, flusher: Flusher, codec: Codec, limits: Limits, contexts: Contexts) -> None:
         self._flusher = flusher
         self._codec = codec
         self.limits = limits
+        self._contexts = contexts
 
     async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
         """Return a connection that is ready. Raises OSError."""
@@ -109,10 +119,14 @@ class Connector:
             await loop.create_unix_connection(lambda: connection, address)
         else:
             host, port = split_address(address)
-            await loop.create_connection(lambda: connection, host, port)
+            await loop.create_connection(lambda: self._secured(connection, host), host, port)
         try:
             await connection.wait_ready()
         except BaseException:
             connection.abort(ErrorCode.NO_ERROR, "not ready in time")
             raise
         return connection
+
+    def _secured(self, connection: ReplicaConnection, host: str) -> asyncio.Protocol:
+        context, name = self._contexts.replicas, self._contexts.server_name or host
+        return TlsSocket(connection, context, is_server=False, server_name=name) if context else connection

@@ -10,6 +10,7 @@ from gateway.http2.headers import Codec, FieldList
 from gateway.http2.limits import Limits
 from gateway.http2.streams import State, Stream
 from gateway.relay.flusher import Flusher
+from gateway.relay.tls_socket import Session
 
 
 class SocketConnection(asyncio.Protocol):
@@ -44,6 +45,9 @@ class SocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.flush()
+
+    def on_secured(self, session: Session) -> None:
+        """TLS is up (relay.tls_socket.Secured)."""
 
     def data_received(self, data: bytes) -> None:
         self.http2.receive(data)

@@ -26,6 +26,8 @@ class Call(NamedTuple):
     """grpc-encoding; empty where there is none."""
     fields: FieldList
     """What goes to the replica, in order: pseudo-header fields, then metadata."""
+    spiffe_id: str = ""
+    """Whom the agent's certificate names; empty where it names nobody."""
 
     def timeout_at(self, now_s: float) -> list[Field]:
         """Return the field that says how long an attempt may take that begins now, if there is a deadline."""
@@ -43,13 +45,13 @@ class _Asked(NamedTuple):
     fields: FieldList
 
 
-def read_call(fields: FieldList, now_s: float) -> Call:
+def read_call(fields: FieldList, now_s: float, spiffe_id: str = "") -> Call:
     """Return the call that these request headers begin. Raises NotGrpc, or Failure where gRPC can say it."""
     asked = fields.call
     if not isinstance(asked, _Asked):
         asked = fields.call = _read(fields)
     deadline_at = None if asked.timeout_s is None else now_s + asked.timeout_s
-    return Call(asked.path, deadline_at, asked.encoding, asked.fields)
+    return Call(asked.path, deadline_at, asked.encoding, asked.fields, spiffe_id)
 
 
 def _read(fields: FieldList) -> _Asked:

@@ -3,19 +3,33 @@
 from typing import Final
 
 from gateway.http2.headers import Field, Fields
+from gateway.http2.preface import Greeting, greeting
 
 _PAGE: Final = (
     b"This is an inference gateway. It serves gRPC over HTTP/2: service inference.v1.Inference.\n"
     b"Ask it with a gRPC client, or with: inference-gateway generate --help\n"
 )
 _NOTHING: Final = b"There is nothing here. GET / says what this is.\n"
-_HTTP1_PAGE: Final = (
-    b"This port speaks gRPC over HTTP/2 without TLS: use a gRPC client, or curl --http2-prior-knowledge.\n"
+
+
+def _http1_answer(status: bytes, body: bytes) -> bytes:
+    head = b"HTTP/1.1 %b\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+HTTP1_ANSWER: Final = _http1_answer(
+    b"505 HTTP Version Not Supported",
+    b"This port speaks gRPC over HTTP/2: use a gRPC client, or curl with --http2-prior-knowledge (https: --http2).\n",
 )
-HTTP1_ANSWER: Final = (
-    b"HTTP/1.1 505 HTTP Version Not Supported\r\ncontent-type: text/plain\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%b" % (len(_HTTP1_PAGE), _HTTP1_PAGE)
-)
+_TLS_ANSWER: Final = _http1_answer(b"400 Bad Request", b"This port speaks TLS: use https.\n")
+
+
+def plain_text_answer(data: bytes) -> bytes:
+    """Return what to tell a peer, by the first that it said, that speaks plain text where TLS is spoken.
+
+    HTTP/2 gets HTTP/1 too: after valid SETTINGS, gRPC clients take a GOAWAY for a reason to connect again at once, and
+    go on until their deadline. By this they end with UNAVAILABLE."""
+    return _TLS_ANSWER if greeting(data) in (Greeting.HTTP1, Greeting.HTTP2) else b""
 
 
 class NotGrpc(Exception):

@@ -11,6 +11,7 @@ from gateway.config import ConnectSettings, ProbeSettings, ReplicaSettings
 from gateway.control import health_connection
 from gateway.control.fleet_owner import Change, FleetOwner, ModelOffer
 from gateway.control.prober import Prober
+from gateway.control.replica_channels import ReplicaChannels
 from gateway.types import ReplicaRecord, ReplicaState
 from inference.v1.inference_pb2 import Model
 from tests.gateway.control.replica import NOT_SERVING, SERVING, running_replica
@@ -59,7 +60,7 @@ async def asking(
     *ports: int, found: asyncio.Queue[list[int]] | None = None, connect: ConnectSettings = CONNECT
 ) -> AsyncGenerator[Asking, None]:
     asking = Asking()
-    prober = Prober(asking.owner, "gateway-1", connect, PROBE, time.monotonic)
+    prober = Prober(asking.owner, "gateway-1", ReplicaChannels(connect, lambda: None), PROBE, time.monotonic)
     replicas = static([ReplicaSettings(address=f"127.0.0.1:{port}") for port in ports])
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(prober.run(discovered(found) if found else replicas))
@@ -205,7 +206,7 @@ async def test_a_defect_met_with_one_replica_ends_neither_its_probes_nor_the_gat
 ) -> None:
     async with running_replica() as replica, asyncio.TaskGroup() as tasks:
         owner = Brittle()
-        prober = Prober(owner, "gateway-1", CONNECT, PROBE, time.monotonic)
+        prober = Prober(owner, "gateway-1", ReplicaChannels(CONNECT, lambda: None), PROBE, time.monotonic)
         running = tasks.create_task(prober.run(static([ReplicaSettings(address=f"127.0.0.1:{replica.port}")])))
         async with asyncio.timeout(10):
             while not owner.has_ready():

@@ -21,8 +21,10 @@ from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from gateway.metrics import Registry
 from gateway.policies import build
+from gateway.policies.base import Policy
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.flusher import Flusher
+from gateway.relay.handshakes import Handshakes
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
@@ -69,6 +71,7 @@ class Wire(asyncio.Transport):
         if outbox and not self.connection.is_closed:
             self.connection.data_received(outbox)
         if self.is_cut and not self.connection.is_closed:
+            self.peer.http2.receive(b"".join(self.inbox))
             self.connection.connection_lost(None)
             self.peer.is_dead = True
             return True
@@ -222,6 +225,7 @@ class World:
         parking_s: float = 0.0,
         replica_limits: Limits | None = None,
         settings: Settings | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self._tasks = tasks
         self.now_s = 1_000.0
@@ -235,7 +239,8 @@ class World:
         self._flusher, self._codec = Flusher(loop.call_soon), Codec()
         self.fleet = Fleet(counters := LocalCounters())
         self.ledger = Ledger(self.fleet, counters)
-        self.dispatcher = Dispatcher(self.fleet, self.ledger, build("round_robin", random.Random(1)), lambda: 1.0)
+        policy = policy or build("round_robin", random.Random(1))
+        self.dispatcher = Dispatcher(self.fleet, self.ledger, policy, lambda: 1.0)
         self.admission = Admission(
             self.fleet, self.dispatcher, Parking(parking_s), lambda: loop.call_soon(self._run_admission) and None
         )
@@ -245,6 +250,7 @@ class World:
             routes=Routes(settings or Settings()),
             admission=self.admission,
             metrics=RelayMetrics(self.registry),
+            handshakes=Handshakes((limits or LimitSettings()).handshakes, self.registry, lambda: self.now_s),
             flusher=self._flusher,
             codec=self._codec,
             clock=lambda: self.now_s,

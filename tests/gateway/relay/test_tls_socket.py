@@ -1,0 +1,277 @@
+"""TLS over memory: two ends, whose sockets are lists."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.relay.tls_socket import Session, TlsSocket
+from gateway.rpc.plain import plain_text_answer
+from gateway.tls.contexts import client_context, server_context
+from gateway.tls.faults import Cause, HandshakeFault
+from gateway.tls.material import AgentTls, ReplicaTls
+from tests.certificates import Authority
+
+AGENT_ID = "spiffe://example.org/agent"
+
+authority = Authority()
+stranger = Authority("another authority")
+server_identity = authority.issue("gateway")
+SERVER = server_context(AgentTls(server_identity, authority.ca, needs_client=False))
+CLIENT = client_context(ReplicaTls(authority.ca, authority.issue(AGENT_ID)))
+
+
+class Above:
+    """The connection above TLS; it records."""
+
+    def __init__(self, greeting: bytes = b"") -> None:
+        self.greeting = greeting
+        self.transport: asyncio.Transport
+        self.session: Session | None = None
+        self.data = b""
+        self.is_lost = False
+        self.fault: Exception | None = None
+        self.pauses: list[bool] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(self.greeting)
+
+    def on_secured(self, session: Session) -> None:
+        self.session = session
+
+    def data_received(self, data: bytes) -> None:
+        assert data
+        self.data += data
+
+    def pause_writing(self) -> None:
+        self.pauses.append(True)
+
+    def resume_writing(self) -> None:
+        self.pauses.append(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost, self.fault = True, exc
+
+
+class Socket(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = b""
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.is_closed
+        self.sent += data
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = True
+
+
+class End:
+    def __init__(self, tls: Callable[[Above], TlsSocket], greeting: bytes = b"") -> None:
+        self.above = Above(greeting)
+        self.socket = Socket()
+        self.tls = tls(self.above)
+        self.tls.connection_made(self.socket)
+
+    @property
+    def cause(self) -> Cause | None:
+        return self.above.fault.cause if isinstance(self.above.fault, HandshakeFault) else None
+
+    def take(self) -> bytes:
+        sent, self.socket.sent = self.socket.sent, b""
+        return sent
+
+    def hear(self, data: bytes) -> None:
+        if data and not self.above.is_lost:
+            self.tls.data_received(data)
+
+    def lose(self) -> None:
+        if not self.above.is_lost:
+            self.tls.connection_lost(None)
+
+
+def server(greeting: bytes = b"", context: ssl.SSLContext = SERVER) -> End:
+    return End(lambda above: TlsSocket(above, context, is_server=True, plain_answer=plain_text_answer), greeting)
+
+
+def client(greeting: bytes = b"", context: ssl.SSLContext = CLIENT, name: str = "gateway") -> End:
+    return End(lambda above: TlsSocket(above, context, is_server=False, server_name=name), greeting)
+
+
+def talk(one: End, other: End, size: int = 1 << 20) -> None:
+    """Carry bytes both ways until there are none, `size` at a time; a socket that is closed is lost for both."""
+    is_quiet = False
+    while not is_quiet:
+        is_quiet = True
+        for speaker, listener in ((one, other), (other, one)):
+            said = speaker.take()
+            for start in range(0, len(said), size):
+                is_quiet = False
+                listener.hear(said[start : start + size])
+        for end, peer in ((one, other), (other, one)):
+            if end.socket.is_closed and not end.socket.sent and not end.above.is_lost:
+                is_quiet = False
+                end.lose()
+                peer.hear(end.take())
+                peer.lose()
+
+
+def test_both_learn_who_the_other_is_and_what_was_agreed() -> None:
+    one, other = client(), server()
+    talk(one, other)
+    assert one.above.session == Session("TLSv1.3", is_http2=True, spiffe_id="")
+    assert other.above.session == Session("TLSv1.3", is_http2=True, spiffe_id=AGENT_ID)
+
+
+def test_what_was_written_before_the_handshake_arrives_after_it() -> None:
+    one, other = client(b"preface"), server(b"settings")
+    talk(one, other)
+    assert (one.above.data, other.above.data) == (b"settings", b"preface")
+    one.above.transport.write(b" and more")
+    talk(one, other)
+    assert other.above.data == b"preface and more"
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40_000), max_size=5), st.integers(1, 5_000))
+def test_bytes_arrive_as_they_were_written_however_the_network_cuts_them(pieces: list[bytes], size: int) -> None:
+    one, other = client(b"first"), server()
+    talk(one, other, size)
+    for piece in pieces:
+        one.above.transport.write(piece)
+    talk(one, other, size)
+    assert other.above.data == b"first" + b"".join(pieces)
+
+
+def test_one_write_is_one_write_on_the_socket_and_one_read_above() -> None:
+    one, other = client(), server()
+    talk(one, other)
+    reads: list[int] = []
+    other.above.data_received = lambda data: reads.append(len(data))  # type: ignore[method-assign]
+    one.above.transport.write(b"x" * 100_000)
+    talk(one, other)
+    assert reads == [100_000]
+
+
+def test_a_goodbye_is_said_and_not_waited_for() -> None:
+    one, other = client(), server()
+    talk(one, other)
+    one.above.transport.write(b"last words")
+    one.above.transport.close()
+    assert one.socket.is_closed
+    talk(one, other)
+    assert other.above.data == b"last words"
+    assert (other.above.is_lost, other.above.fault) == (True, None)
+
+
+def test_pauses_of_the_socket_are_those_of_the_connection() -> None:
+    end = server()
+    end.tls.pause_writing()
+    end.tls.resume_writing()
+    assert end.above.pauses == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("make_client", "make_server", "at_client", "at_server"),
+    [
+        (
+            lambda: client(context=client_context(ReplicaTls(authority.ca))),
+            lambda: server(context=server_context(AgentTls(server_identity, authority.ca))),
+            Cause.REFUSED,
+            Cause.NO_CERTIFICATE,
+        ),
+        (
+            lambda: client(context=client_context(ReplicaTls(authority.ca, stranger.issue(AGENT_ID)))),
+            server,
+            Cause.REFUSED,
+            Cause.UNTRUSTED,
+        ),
+        (lambda: client(context=client_context(ReplicaTls(stranger.ca))), server, Cause.UNTRUSTED, Cause.REFUSED),
+        (lambda: client(name="elsewhere"), server, Cause.UNTRUSTED, Cause.REFUSED),
+    ],
+)  # fmt: skip
+def test_who_is_refused_is_told_why(
+    make_client: Callable[[], End], make_server: Callable[[], End], at_client: Cause, at_server: Cause
+) -> None:
+    one, other = make_client(), make_server()
+    talk(one, other)
+    assert (one.cause, other.cause) == (at_client, at_server)
+
+
+def test_a_version_that_is_not_safe_is_refused() -> None:
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.load_verify_locations(cadata=authority.ca)
+    old.set_ciphers("AES256-SHA:@SECLEVEL=0")
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    one, other = client(context=old), server()
+    talk(one, other)
+    assert other.cause is Cause.NOTHING_IN_COMMON
+    assert one.cause is Cause.REFUSED
+
+
+def test_a_peer_that_does_not_agree_to_http2_is_known() -> None:
+    silent = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    silent.load_verify_locations(cadata=authority.ca)
+    one, other = client(context=silent), server()
+    talk(one, other)
+    assert other.above.session == Session("TLSv1.3", is_http2=False, spiffe_id="")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"SSH-2.0-x\r\n", b""),
+    ],
+)
+def test_plain_text_is_told_to_use_tls(said: bytes, answer: bytes) -> None:
+    end = server(b"settings")
+    end.hear(said)
+    assert end.socket.sent.startswith(answer)
+    assert b"settings" not in end.socket.sent
+    assert end.socket.is_closed
+    end.lose()
+    assert end.cause is Cause.PLAIN_TEXT
+
+
+def test_a_replica_that_speaks_plain_text_is_told_apart() -> None:
+    end = client()
+    end.hear(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+    end.lose()
+    assert end.cause is Cause.PLAIN_TEXT
+
+
+def test_a_connection_that_ends_within_its_handshake_has_failed() -> None:
+    one, other = client(), server()
+    other.hear(one.take())
+    other.lose()
+    assert other.cause is Cause.CLOSED
+
+
+def test_closing_within_the_handshake_closes_the_socket() -> None:
+    end = server(b"settings")
+    end.above.transport.close()
+    assert (end.socket.is_closed, end.socket.sent) == (True, b"")
+    end.above.transport.write(b"late")
+    assert end.socket.sent == b""
+
+
+@given(st.binary(min_size=1, max_size=300), st.booleans())
+def test_garbage_ends_the_connection_and_nothing_else(garbage: bytes, is_open: bool) -> None:
+    one, other = client(), server()
+    if is_open:
+        talk(one, other)
+    one.take()
+    other.hear(b"\x16\x03\x01" + garbage)
+    other.lose()
+    assert other.above.data == b""
+    assert other.cause in (Cause.BROKEN, Cause.CLOSED, Cause.NOTHING_IN_COMMON, Cause.REFUSED, None)
