@@ -10,7 +10,7 @@ from gateway.types import Facts, View
 __all__ = ["Counters", "Lease", "LeaseError", "Ledger", "LocalCounters"]
 
 
-class LeaseError(AssertionError):
+class LeaseError(Exception):
     """A defect of ours: a lease released twice, or granted on an incarnation that is no more."""
 
 
