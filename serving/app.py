@@ -70,7 +70,7 @@ class Replica:
                 endpoints = Endpoints(self.lifecycle, self._metrics, gpus).application()
                 self.metrics_port = await stack.enter_async_context(listening(endpoints, self._settings.metrics_listen))
             stack.push_async_callback(self.stop)
-            self.port = listen(self._server, self._settings.listen)
+            self.port = listen(self._server, self._settings)
             await self._server.start()
             yield self
 

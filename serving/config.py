@@ -59,6 +59,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A YAML file with settings of the engine; flags win over it."""
     listen: str = "127.0.0.1:50051"
     """HOST:PORT of gRPC; port 0: any free one."""
+    tls_cert: str = ""
+    """A PEM file with the certificate and those that lead to an authority; empty: plain text."""
+    tls_key: str = ""
+    """A PEM file with its private key, without a passphrase."""
+    tls_client_ca: str = ""
+    """A PEM file with the authorities of clients' certificates, which are then required."""
     metrics_listen: str = "127.0.0.1:9465"
     """HOST:PORT of /metrics, /health and /health/ready; port 0: any free one; none: no HTTP."""
     grace_s: Seconds = 30.0
@@ -86,6 +92,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError(f"engine: {self.engine!r} is none of {', '.join(ENGINES)}")
         if self.log_level not in LOG_LEVELS:
             raise ValueError(f"log_level: {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_key: goes together with tls_cert")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca: without tls_cert there is no TLS")
         if not self.model:
             raise ValueError("model: empty")
 

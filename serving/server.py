@@ -10,6 +10,7 @@ from serving.config import Settings, SettingsError
 from serving.health import HEALTH_SERVICE, Health, health_handler
 from serving.load_stream import LOAD_SERVICE, LoadStream, load_handler
 from serving.service import INFERENCE_SERVICE, InferenceService, inference_handler
+from serving.tls import Certificates
 
 HEALTH_SERVICES = frozenset({"", INFERENCE_SERVICE})
 
@@ -38,10 +39,12 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-def listen(server: aio.Server, address: str) -> int:
-    """Return the port; a free one where `address` says 0. Raises SettingsError where it cannot be had."""
+def listen(server: aio.Server, settings: Settings) -> int:
+    """Return the port; a free one where the address says 0. Raises SettingsError where it cannot be had."""
+    address = settings.listen
+    credentials = Certificates(settings).credentials() if settings.tls_cert else None
     try:
-        return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
         raise SettingsError(f"listen: {address} cannot be had; does another process listen there?") from None
 

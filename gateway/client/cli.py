@@ -32,7 +32,7 @@ def generate(argv: Sequence[str]) -> int:
     """Stream the continuation of a prompt to stdout."""
     parser = _parser("generate", generate.__doc__)
     parser.add_argument("prompt", metavar="PROMPT", help="'-' reads it from stdin")
-    arguments = parser.parse_args(argv)
+    arguments = _parsed(parser, argv)
     return _run(lambda: _generate(arguments))
 
 
@@ -41,7 +41,7 @@ def chat(argv: Sequence[str]) -> int:
     parser = _parser("chat", chat.__doc__)
     parser.add_argument("message", metavar="MESSAGE", nargs="?", help="'-' reads it from stdin; none: a conversation")
     parser.add_argument("--system", default="", metavar="TEXT", help="what the model is told first")
-    arguments = parser.parse_args(argv)
+    arguments = _parsed(parser, argv)
     return _run(lambda: _chat(arguments))
 
 
@@ -130,9 +130,10 @@ def _parser(command: str, description: str | None) -> ArgumentParser:
     flag("--address", default=address, metavar="HOST:PORT", help=f"gateway or replica; default ${_ADDRESS}: {address}")
     flag("--json", action="store_true", help="one JSON object a line for each delta")
     flag("--tls", action="store_true", help=f"use TLS; an API key is taken from ${_API_KEY}")
-    flag("--tls-roots", type=_file, metavar="FILE", help="PEM of the authorities to trust; implies --tls")
-    flag("--tls-key", type=_file, metavar="FILE", help="PEM of the client's own key, with --tls-certificate")
-    flag("--tls-certificate", type=_file, metavar="FILE", help="PEM of the client's own certificate chain")
+    flag("--tls-ca", type=_file, metavar="FILE", help="PEM of the authorities to trust; implies --tls")
+    flag("--tls-cert", type=_file, metavar="FILE", help="PEM of the client's own certificate chain, with --tls-key")
+    flag("--tls-key", type=_file, metavar="FILE", help="PEM of its private key")
+    flag("--tls-server-name", default="", metavar="NAME", help="in the server's certificate, if not the address")
     # From here on the names are those of gateway.client.options.
     flag("--model", help="may be left out where one model is served")
     flag("--max-tokens", type=_count, metavar="N")
@@ -147,11 +148,18 @@ def _parser(command: str, description: str | None) -> ArgumentParser:
     return parser
 
 
+def _parsed(parser: ArgumentParser, argv: Sequence[str]) -> Namespace:
+    arguments = parser.parse_args(argv)
+    if bool(arguments.tls_cert) != bool(arguments.tls_key):
+        parser.error("--tls-cert and --tls-key go together")
+    return arguments
+
+
 def _client(arguments: Namespace) -> SyncClient:
-    roots, key, chain = arguments.tls_roots, arguments.tls_key, arguments.tls_certificate
+    ca, chain, key, name = arguments.tls_ca, arguments.tls_cert, arguments.tls_key, arguments.tls_server_name
     tls: bool | TLS = arguments.tls
-    if roots or key or chain:
-        tls = TLS(root_certificates=roots, private_key=key, certificate_chain=chain)
+    if ca or chain or name:
+        tls = TLS(root_certificates=ca, private_key=key, certificate_chain=chain, server_name=name)
     return SyncClient(arguments.address, tls=tls, api_key=os.environ.get(_API_KEY, ""))
 
 

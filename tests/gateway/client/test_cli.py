@@ -88,7 +88,14 @@ async def test_a_conversation_goes_on_after_an_error(
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["hi", "--max-tokens", "-1"], ["hi", "--max-tokens", "many"], ["hi", "--tls-roots", "/nonexistent"]]
+    "argv",
+    [
+        [],
+        ["hi", "--max-tokens", "-1"],
+        ["hi", "--max-tokens", "many"],
+        ["hi", "--tls-ca", "/nonexistent"],
+        ["hi", "--tls-key", __file__],
+    ],
 )
 def test_a_wrong_command_line_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
