@@ -43,7 +43,7 @@ def run(dispatcher: Dispatcher, facts: Facts, in_flight: int, requests: int) -> 
     began_s = time.process_time()
     for _ in range(requests):
         lease = granted(dispatcher, facts)
-        lease.first_token()
+        lease.first_token(0.0)
         leases.append(lease)
         leases.popleft().release()
     took_s = time.process_time() - began_s

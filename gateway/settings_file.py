@@ -1,7 +1,7 @@
 """Reading settings: a file (YAML), over it the environment, over both the command line. Mistakes say where they are."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -24,9 +24,13 @@ def load_settings(
     file: Path | None = None,
     flags: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
+    check: Callable[[Settings], object] = lambda settings: None,
 ) -> Settings:
     """Return the defaults, changed by `file`, by `environment`, by `flags` (with names as `tls.agents.key`). Raises
-    SettingsError."""
+    SettingsError.
+
+    `check` knows more of what can be used: it raises SettingsError as `NAME: WHY`, and the place is put before that.
+    """
     flags = flags or {}
     source = _Source(file)
     values = dict(source.values)
@@ -34,16 +38,20 @@ def load_settings(
     for name, value in flags.items():
         _put(values, name.split("."), value)
     try:
-        return msgspec.convert(values, Settings)
+        settings = msgspec.convert(values, Settings)
+        check(settings)
+        return settings
     except msgspec.ValidationError as error:
         where, what = _explain(" ".join(str(error).split()))
-        place = source.place(where)
-        prefixes = {where[: end.start()] for end in re.finditer(r"[.\[]|$", where)}
-        for path in variables.keys() & prefixes:
-            place = f"environment {variables[path]}"
-        if {each for name in flags for each in (name, name.rpartition(".")[0])} & prefixes:
-            place = "command line"
-        raise SettingsError(": ".join(part for part in (place, where, what) if part)) from None
+    except SettingsError as error:
+        where, _, what = str(error).partition(": ")
+    place = source.place(where)
+    prefixes = {where[: end.start()] for end in re.finditer(r"[.\[]|$", where)}
+    for path in variables.keys() & prefixes:
+        place = f"environment {variables[path]}"
+    if {each for name in flags for each in (name, name.rpartition(".")[0])} & prefixes:
+        place = "command line"
+    raise SettingsError(": ".join(part for part in (place, where, what) if part))
 
 
 def _overlay(values: dict[str, object], environment: Mapping[str, str]) -> dict[str, str]:

@@ -59,6 +59,8 @@ class ReplicaRecord(NamedTuple):
     labels: Labels = frozenset()
     loras: frozenset[tuple[str, str]] = frozenset()
     """Model and adapter, for each adapter that it has."""
+    kv_cache_tokens: int = 0
+    """Of its largest model; 0: not known."""
 
 
 class Snapshot(NamedTuple):
@@ -119,10 +121,47 @@ class Route(NamedTuple):
 DEFAULT_ROUTE = Route()
 
 
-class CachedPrefix(Protocol):
-    """What replicas have cached of one request's prompt."""
+class PromptRead(NamedTuple):
+    """A prompt that a replica was sent, for workers that were not asked for it."""
 
-    def cached_tokens(self, replica_id: str) -> int: ...
+    replica_id: str
+    incarnation: int
+    blocks: bytes
+    """The names of its blocks (dispatch.prefix_index.chain), joined."""
+
+
+class Usage(NamedTuple):
+    """What a finished request has cost, by the replica's own count (request_cost in the report of its trailers)."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+class Prefix(Protocol):
+    """What replicas have cached of one request's prompt. A policy asks `Facts.cached_tokens`."""
+
+    @property
+    def tokens(self) -> int:
+        """Of the whole prompt."""
+        ...
+
+    def renamed(self, model: str, lora_name: str) -> "Prefix":
+        """Return the same for a model and adapter by their own names. Before anything else is asked of it."""
+        ...
+
+    def cached_tokens(self, replica_id: str) -> int:
+        """Less than `tokens`."""
+        ...
+
+    def read(self, replica_id: str, incarnation: int) -> None:
+        """The request was leased there."""
+        ...
+
+    def used(self, replica_id: str, usage: Usage, expected_tokens: int, *, is_settled: bool) -> None:
+        """It has ended there. `expected_tokens` were thought to be cached when it was leased; `is_settled`: nothing
+        that the replica had been sent before was still to be read then."""
+        ...
 
 
 class Facts(NamedTuple):
@@ -146,7 +185,7 @@ class Facts(NamedTuple):
     """Time to first token that the agent asks for."""
     spiffe_id: str = ""
     """Whom the agent's certificate names, verified (`spiffe://...`); empty where it names nobody."""
-    prefix: CachedPrefix | None = None
+    prefix: Prefix | None = None
     route: Route = DEFAULT_ROUTE
 
     def cached_tokens(self, view: View) -> int:

@@ -12,7 +12,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 import uvloop
 
@@ -29,6 +29,7 @@ from gateway.channel.messages import (
     Metrics,
     Prepare,
     Prepared,
+    PromptsRead,
     Reconfigure,
     TlsChanged,
     Up,
@@ -38,6 +39,9 @@ from gateway.config import Settings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
+from gateway.dispatch.prefix_index.metrics import PrefixMetrics
+from gateway.dispatch.prefix_index.news import NEWS_INTERVAL_S, News, blocks_of
+from gateway.dispatch.prefix_index.prompts import PrefixIndex
 from gateway.dispatch.routes import Routes
 from gateway.errors import SettingsError
 from gateway.fleet.fleet import Fleet
@@ -83,6 +87,9 @@ class Worker:
         self._process_metrics = ProcessMetrics(self._registry, f"worker-{configure.worker_id}")
         self._counts_due = False
         self._fleet = Fleet(counters := LocalCounters())
+        self._news = News(self._on_news)
+        heard = self._news.add if settings.workers > 1 else _nobody_asks
+        self._prefixes = PrefixIndex(configure.gateway_id.encode(), settings.prefix_index_blocks, heard)
         self._ledger = Ledger(self._fleet, counters)
         self._pushback = pushback(_RETRY_AFTER_S, self._rng)
         chosen = choose(settings, self._rng)
@@ -94,9 +101,10 @@ class Worker:
         self._contexts = Contexts(configure.tls)
         self._connector = Connector(flusher, codec, replica_limits(settings.limits), self._contexts)
         self._metrics = RelayMetrics(self._registry)
+        self._prefix_metrics = PrefixMetrics(self._registry)
         self._relay = Relay(
             limits=settings.limits,
-            methods=MethodTable(settings.opaque_services),
+            methods=MethodTable(settings.opaque_services, self._prefixes),
             routes=Routes(settings),
             admission=self._admission,
             metrics=self._metrics,
@@ -119,7 +127,18 @@ class Worker:
         self._sweeper.sweep()
 
     def on_fleet(self, message: FleetChanged) -> None:
-        self._relay.apply(self._fleet.apply(message.snapshot), self._is_ready)
+        change = self._fleet.apply(message.snapshot)
+        for replica_id in change.removed:
+            self._prefixes.close(replica_id)
+        for replica_id in (*change.added, *change.changed, *change.restarted):
+            record = self._fleet.record(replica_id)
+            assert record is not None
+            self._prefixes.open(replica_id, record.incarnation, record.kv_cache_tokens)
+        self._relay.apply(change, self._is_ready)
+
+    def _on_prompts(self, message: PromptsRead) -> None:
+        for read in message.reads:
+            self._prefixes.read_elsewhere(read.replica_id, read.incarnation, blocks_of(read))
 
     def _on_prepare(self, message: Prepare) -> None:
         """Try what `_reconfigure` will do."""
@@ -138,7 +157,7 @@ class Worker:
         self._settings = settings
         self._admission.parking = Parking(settings.parking_s)
         self._relay.routes = Routes(settings)
-        self._relay.methods = MethodTable(settings.opaque_services)
+        self._relay.methods = MethodTable(settings.opaque_services, self._prefixes)
         self._relay.limit(settings.limits)
         self._connector.limits = replica_limits(settings.limits)
         logging.getLogger().setLevel(settings.log_level.upper())
@@ -152,7 +171,7 @@ class Worker:
     def on_accepted(self, accepted: socket.socket) -> None:
         self._spawn(self._adopt(accepted))
 
-    def on_asked(self, message: AskMetrics | Prepare | Reconfigure | TlsChanged) -> None:
+    def on_asked(self, message: AskMetrics | Prepare | Reconfigure | TlsChanged | PromptsRead) -> None:
         match message:
             case AskMetrics():
                 self._on_metrics_asked(message)
@@ -162,10 +181,13 @@ class Worker:
                 self._reconfigure(message.settings)
             case TlsChanged():
                 self._contexts.use(message.tls)
+            case PromptsRead():
+                self._on_prompts(message)
 
     def _on_metrics_asked(self, message: AskMetrics) -> None:
         self._process_metrics.update()
         self._metrics.update(self._relay, self._ledger)
+        self._prefix_metrics.update(self._prefixes, self._news)
         self._send(Metrics(message.id, self._registry.dump()))
 
     async def drain(self, grace_s: float) -> None:
@@ -200,6 +222,9 @@ class Worker:
     def _pool(self, address: str, on_usable: Callable[[bool], None]) -> Pool:
         return Pool(address, self._settings.connect, self._connector, self._spawn, self._rng, on_usable)
 
+    def _on_news(self) -> None:
+        self._loop.call_later(NEWS_INTERVAL_S, lambda: self._send(PromptsRead(self._news.take())))
+
     def _on_dirty(self) -> None:
         self._loop.call_soon(lambda: self._admission.run(time.monotonic()))
 
@@ -211,6 +236,10 @@ class Worker:
     def _tell_counts(self) -> None:
         self._counts_due = False
         self._send(Counts(len(self._relay.agents), self._relay.open_streams))
+
+
+def _nobody_asks(replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
+    """The only worker has nobody to tell."""
 
 
 async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: asyncio.TaskGroup) -> None:
@@ -233,7 +262,7 @@ async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: a
                 if receiver is None:
                     receiver = DescriptorReceiver(descriptors, worker.on_accepted)
                     channel.send(WorkerReady())
-            case AskMetrics() | Prepare() | Reconfigure() | TlsChanged() as message:
+            case AskMetrics() | Prepare() | Reconfigure() | TlsChanged() | PromptsRead() as message:
                 worker.on_asked(message)
             case message:
                 grace_s = message.grace_s if isinstance(message, Drain) else worker.grace_s

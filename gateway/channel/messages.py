@@ -7,7 +7,7 @@ from msgspec import Struct
 from gateway.config import Settings
 from gateway.metrics import Family
 from gateway.tls.material import Material
-from gateway.types import Snapshot
+from gateway.types import PromptRead, Snapshot
 
 
 class _Message(Struct, frozen=True, tag=True):
@@ -56,6 +56,12 @@ class Drain(_Message, frozen=True):
     """Send GOAWAY, finish what runs within `grace_s`, exit 0."""
 
     grace_s: float
+
+
+class PromptsRead(_Message, frozen=True):
+    """What replicas were sent through one worker, up to control and down to all others."""
+
+    reads: list[PromptRead]
 
 
 class AskMetrics(_Message, frozen=True):
@@ -107,5 +113,5 @@ class Metrics(_Message, frozen=True):
     families: list[Family]
 
 
-Down = Configure | FleetChanged | TlsChanged | Drain | AskMetrics | Prepare | Reconfigure
-Up = WorkerReady | Outcome | Counts | Metrics | Prepared
+Down = Configure | FleetChanged | TlsChanged | Drain | AskMetrics | Prepare | Reconfigure | PromptsRead
+Up = WorkerReady | Outcome | Counts | Metrics | Prepared | PromptsRead

@@ -110,9 +110,11 @@ class Settings(Strict, frozen=True):
     discovery: tuple[Source, ...] = ()
     """Where more replicas are found."""
     policy: str = "least_connection"
-    """How a replica is chosen; the README lists them."""
+    """How a replica is chosen; the README lists them. A package's own by its name, one in a file as FILE.py:CLASS."""
     policy_options: dict[str, Any] = {}
     """Of the policy, by name; each has a default."""
+    prefix_index_blocks: Annotated[int, Meta(ge=1_000, le=100_000_000)] = 500_000
+    """How many blocks of 64 prompt tokens are remembered over all replicas, in each worker: some 250 bytes each."""
     routes: tuple[RouteSettings, ...] = ()
     """Empty: one for all requests. Else a request that none matches is refused as NOT_FOUND."""
     aliases: dict[str, AliasSettings] = {}

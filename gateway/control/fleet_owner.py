@@ -136,8 +136,10 @@ class FleetOwner:
             replica.offers = tuple(offers) or tuple(map(ModelOffer, replica.settings.models))
             models = frozenset(offer.name for offer in replica.offers)
             loras = frozenset((offer.name, lora) for offer in replica.offers for lora in offer.lora_names)
-            is_changed = (replica.record.models, replica.record.loras) != (models, loras)
-            replica.record = replica.record._replace(models=models, loras=loras)
+            cache_tokens = max((offer.kv_cache_tokens * max(1, offer.ready_replicas) for offer in offers), default=0)
+            record = replica.record._replace(models=models, loras=loras, kv_cache_tokens=cache_tokens)
+            is_changed = replica.record != record
+            replica.record = record
             self._apply(replica, Event.SERVING, "serving", is_changed=is_changed)
 
     def not_serving(self, replica_id: str, reason: str) -> None:

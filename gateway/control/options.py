@@ -4,11 +4,15 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import NoReturn
+
+import yaml
 
 from gateway.config import LOG_LEVELS, Settings
 from gateway.errors import SettingsError
 from gateway.policies import POLICIES
+from gateway.policies.chosen import choose
 from gateway.settings_file import load_settings
 
 _DEFAULTS = Settings()
@@ -29,15 +33,35 @@ class SettingsSource:
         self._flags = {name: value for name, value in flags.items() if value is not None}
         if "replicas" in self._flags:
             self._flags["replicas"] = [{"address": address} for address in self._flags["replicas"]]
+        if "policy_options" in self._flags:
+            self._flags["policy_options"] = _options(self._flags["policy_options"])
 
     def read(self) -> Settings:
         """Return them as they are now. Raises SettingsError."""
-        return load_settings(self.file, self._flags, os.environ)
+        return load_settings(self.file, self._flags, os.environ, _check_policies)
 
 
 def parse_settings(arguments: Sequence[str]) -> Settings:
     """Return the settings of a command line and of the file that it names. Raises SettingsError; --help exits."""
     return SettingsSource(arguments).read()
+
+
+def _options(pairs: Sequence[str]) -> dict[str, object]:
+    """Return the policy's options from `NAME=VALUE`, values as in YAML. Raises SettingsError."""
+    options: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise SettingsError(f"command line: --policy-option {pair!r} is not NAME=VALUE")
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            options[name] = value
+    return options
+
+
+def _check_policies(settings: Settings) -> None:
+    choose(settings, Random(0))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,7 +86,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_tls_flags(parser.add_argument_group("TLS, each FILE in PEM").add_argument)
     how = parser.add_argument_group("behaviour")
-    how.add_argument("--policy", metavar="NAME", help=f"{', '.join(POLICIES)} ({_DEFAULTS.policy})")
+    how.add_argument(
+        "--policy", metavar="NAME", help=f"{', '.join(POLICIES)}; a package's, or FILE.py:CLASS ({_DEFAULTS.policy})"
+    )
+    how.add_argument(
+        "--policy-option",
+        metavar="NAME=VALUE",
+        dest="policy_options",
+        action="append",
+        help="of the policy; repeatable",
+    )
     how.add_argument(
         "--opaque-service",
         metavar="NAME",

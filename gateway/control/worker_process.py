@@ -12,7 +12,18 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from gateway import logs
 from gateway.channel.channel import Channel, open_control_end
 from gateway.channel.descriptors import DescriptorSender, descriptors_pair
-from gateway.channel.messages import AskMetrics, Counts, Down, Metrics, Outcome, Prepare, Prepared, Up, WorkerReady
+from gateway.channel.messages import (
+    AskMetrics,
+    Counts,
+    Down,
+    Metrics,
+    Outcome,
+    Prepare,
+    Prepared,
+    PromptsRead,
+    Up,
+    WorkerReady,
+)
 from gateway.metrics import Family
 
 _log = logging.getLogger(__name__)
@@ -35,6 +46,7 @@ class WorkerProcess:
         """As last told, and those handed over since."""
         self.families: Sequence[Family] = ()
         """Its metrics, as last told."""
+        self.on_prompts: Callable[[PromptsRead], object] = lambda message: None
         self._on_outcome = on_outcome
         self._ready_or_closed = asyncio.Event()
         self._closed = asyncio.Event()
@@ -146,6 +158,8 @@ class WorkerProcess:
                 self._ready_or_closed.set()
             case Outcome():
                 self._on_outcome(message)
+            case PromptsRead():
+                self.on_prompts(message)
             case Counts():
                 self.connections, self.streams = message.connections, message.streams
             case Metrics():

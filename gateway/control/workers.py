@@ -25,6 +25,7 @@ class Workers:
     def add(self, worker: WorkerProcess) -> None:
         """Greet it, and tell it what all are told from now on."""
         self._running.append(worker)
+        worker.on_prompts = lambda message: self.tell(message, but=worker)
         for message in self._greeting(worker.worker_id):
             worker.send(message)
 
@@ -40,9 +41,10 @@ class Workers:
         if not any(each.is_ready for each in self._running):
             self._on_available(False)
 
-    def tell(self, message: Down) -> None:
+    def tell(self, message: Down, but: WorkerProcess | None = None) -> None:
         for worker in tuple(self._running):
-            worker.send(message)
+            if worker is not but:
+                worker.send(message)
 
     async def prepare(self, settings: Settings, timeout_s: float) -> None:
         """Raises SettingsError where a worker cannot use these settings, or does not answer."""

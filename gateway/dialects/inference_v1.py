@@ -1,39 +1,42 @@
 """inference.v1.Inference: what routing reads of its requests."""
 
-from collections.abc import Iterable
+from hashlib import blake2b
+from math import inf
 
 from google.protobuf.message import DecodeError
 
 from gateway.dialects.base import Method
+from gateway.dialects.prompts import Prompts, Scope
 from gateway.errors import Failure, Reason
 from gateway.rpc.call import Call
-from gateway.types import Facts
+from gateway.types import Facts, Prefix
 from inference.v1 import inference_pb2 as pb
 
 SERVICE = "inference.v1.Inference"
-_BYTES_PER_TOKEN = 4
-"""English text in the tokenizers of current models; ids are counted instead where a request carries them."""
+_TARGET = b"x-slo-ttft-ms"
+"""Metadata in which an agent names the time to first token that it needs."""
+_FIXED32_BYTES = 4
 
 Request = pb.GenerateRequest | pb.ChatRequest | pb.EmbedRequest | pb.TokenizeRequest
 
 
-def methods() -> dict[str, Method]:
+def methods(prompts: Prompts) -> dict[str, Method]:
     """Return every method by path. ListModels is answered from the fleet, by control."""
     return {
-        f"/{SERVICE}/Generate": _method(pb.GenerateRequest, is_stream=True),
-        f"/{SERVICE}/Chat": _method(pb.ChatRequest, is_stream=True),
-        f"/{SERVICE}/Embed": _method(pb.EmbedRequest, is_stream=False),
-        f"/{SERVICE}/Tokenize": _method(pb.TokenizeRequest, is_stream=False),
+        f"/{SERVICE}/Generate": _method(pb.GenerateRequest, prompts, is_stream=True),
+        f"/{SERVICE}/Chat": _method(pb.ChatRequest, prompts, is_stream=True),
+        f"/{SERVICE}/Embed": _method(pb.EmbedRequest, prompts, is_stream=False),
+        f"/{SERVICE}/Tokenize": _method(pb.TokenizeRequest, prompts, is_stream=False),
     }
 
 
-def _method(request_type: type[Request], *, is_stream: bool) -> Method:
+def _method(request_type: type[Request], prompts: Prompts, *, is_stream: bool) -> Method:
     def facts(call: Call, message: bytes) -> Facts:
         try:
             request = request_type.FromString(message)
         except DecodeError as error:
             raise Failure(Reason.INVALID_REQUEST, f"malformed {request_type.__name__}: {error}") from error
-        return _facts(call, request)
+        return _facts(call, request, prompts)
 
     def rename(message: bytes, facts: Facts) -> bytes:
         renamed = request_type(model=facts.model or "")
@@ -48,33 +51,77 @@ def _method(request_type: type[Request], *, is_stream: bool) -> Method:
     return Method(label=f"{SERVICE}/{label}", facts=facts, rename=rename, reads_request=True, can_continue=is_stream)
 
 
-def _facts(call: Call, request: Request) -> Facts:
+def _facts(call: Call, request: Request, prompts: Prompts) -> Facts:
     routed = None if isinstance(request, pb.TokenizeRequest) else request
     generated = request if isinstance(request, pb.GenerateRequest | pb.ChatRequest) else None
+    lora_name, cache_salt = (generated.lora_name, generated.cache_salt) if generated else ("", "")
+    prefix = _prefix(request, (request.model, lora_name, cache_salt), prompts)
     return Facts(
         method=call.path,
         model=request.model,
         request_id=request.request_id,
         session_id=routed.session_id if routed else "",
-        lora_name=generated.lora_name if generated else "",
-        cache_salt=generated.cache_salt if generated else "",
+        lora_name=lora_name,
+        cache_salt=cache_salt,
         priority=routed.priority if routed else 0,
-        prompt_tokens=_prompt_tokens(request),
+        prompt_tokens=prefix.tokens if prefix else _embedded_tokens(request),
         deadline_at=call.deadline_at,
+        first_token_target_s=_target_s(call),
         spiffe_id=call.spiffe_id,
+        prefix=prefix,
     )
 
 
-def _prompt_tokens(request: Request) -> int:
+def _prefix(request: Request, scope: Scope, prompts: Prompts) -> Prefix | None:
     if isinstance(request, pb.GenerateRequest):
-        return len(request.token_ids.ids) or _text_tokens([request.text])
+        if request.token_ids.ids:
+            return prompts.of_ids(scope, _wire_ids(request.token_ids))
+        return prompts.of_text(scope, request.text.encode())
     if isinstance(request, pb.ChatRequest):
-        return _text_tokens(part.text for message in request.messages for part in message.parts)
-    if isinstance(request, pb.EmbedRequest):
-        return sum(len(entry.token_ids.ids) or _text_tokens([entry.text]) for entry in request.inputs)
-    return 0
+        return prompts.of_text(scope, _conversation(request))
+    return None
 
 
-def _text_tokens(texts: Iterable[str]) -> int:
-    """Round up, so that a prompt is never taken for none."""
-    return -(-sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN)
+def _wire_ids(token_ids: pb.TokenIds) -> bytes:
+    """Return the array that the ids are on the wire, behind its tag and length."""
+    return token_ids.SerializeToString()[-_FIXED32_BYTES * len(token_ids.ids) :]
+
+
+def _conversation(request: pb.ChatRequest) -> bytes:
+    """Return bytes that the prompt follows from, in its order: chat templates begin with the tools, and a conversation
+    that goes on begins with the same messages. Nearly all of it is their text."""
+    tools = [tool.SerializeToString(deterministic=True) for tool in request.tools]
+    messages = [_message_bytes(message) for message in request.messages]
+    return b"".join([request.template_arguments_json.encode(), *tools, *messages])
+
+
+def _message_bytes(message: pb.ChatMessage) -> bytes:
+    if not any(part.HasField("image") for part in message.parts):
+        return message.SerializeToString(deterministic=True)
+    # An image is a token count of its own, whatever its bytes: its digest tells it from others.
+    short = pb.ChatMessage()
+    short.CopyFrom(message)
+    for part in short.parts:
+        if part.HasField("image"):
+            part.image.data = blake2b(part.image.data, digest_size=16).digest()
+    return short.SerializeToString(deterministic=True)
+
+
+def _embedded_tokens(request: Request) -> int:
+    """Return the tokens of all inputs, text as one for each 4 bytes; rounded up: no prompt is taken for none."""
+    if not isinstance(request, pb.EmbedRequest):
+        return 0
+    return sum(len(entry.token_ids.ids) or -(-len(entry.text.encode()) // 4) for entry in request.inputs)
+
+
+def _target_s(call: Call) -> float | None:
+    for name, value in call.fields:
+        if name == _TARGET:
+            try:
+                target_s = float(value) / 1000
+            except ValueError:
+                raise Failure(Reason.INVALID_REQUEST, "x-slo-ttft-ms is no number of milliseconds") from None
+            if not 0 < target_s < inf:
+                raise Failure(Reason.INVALID_REQUEST, "x-slo-ttft-ms is no number of milliseconds above 0")
+            return target_s
+    return None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from gateway.dialects import inference_v1, opaque
 from gateway.dialects.base import Method
+from gateway.dialects.prompts import Prompts, Unread
 from gateway.errors import Failure, Reason
 from gateway.rpc.call import Call
 from gateway.types import Facts
@@ -19,8 +20,8 @@ CONTROL_METHODS = (f"/{inference_v1.SERVICE}/ListModels",)
 class MethodTable:
     """All that can be called through one gateway."""
 
-    def __init__(self, opaque_services: Iterable[str]) -> None:
-        self._methods = inference_v1.methods()
+    def __init__(self, opaque_services: Iterable[str], prompts: Prompts | None = None) -> None:
+        self._methods = inference_v1.methods(prompts or Unread())
         for path in CONTROL_METHODS:
             self._methods[path] = _control(path[1:])
         self._services = {service: opaque.method(service) for service in opaque_services}

@@ -46,7 +46,10 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 (a policy is anybody's code: its defects end one request, not the worker)
             return self._defect(policy, f"raised {type(error).__name__}", error)
         if isinstance(choice, View) and choice in candidates and choice.id not in excluded:
-            return self._ledger.grant(choice, facts, self._fleet.address(choice.id), now_s)
+            lease = self._ledger.grant(choice, facts, self._fleet.address(choice.id), now_s)
+            if facts.prefix is not None:
+                facts.prefix.read(choice.id, choice.incarnation)
+            return lease
         if isinstance(choice, Wait | Refused):
             return choice
         return self._defect(policy, "picked what is not a candidate", None)

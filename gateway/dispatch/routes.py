@@ -50,7 +50,12 @@ class Routes:
         route = self._route(facts, [asked, model], fields)
         if facts.model is None:
             return facts._replace(route=route)
-        return facts._replace(route=route, model=model, lora_name=lora or facts.lora_name)
+        facts = facts._replace(route=route, model=model, lora_name=lora or facts.lora_name)
+        if facts.prefix is None:
+            return facts
+        # Two names of one model share its cache, and its tokenizer.
+        prefix = facts.prefix.renamed(model, facts.lora_name)
+        return facts._replace(prefix=prefix, prompt_tokens=prefix.tokens)
 
     def _route(self, facts: Facts, names: Sequence[str], fields: Fields) -> Route:
         if not self._rules:

@@ -7,7 +7,7 @@ from gateway.errors import Reason, Refused
 from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica, Wanted
 from gateway.fleet.views import Candidates, Views
-from gateway.types import Facts, Labels, LoadReport, ReplicaRecord, ReplicaState, Snapshot, View
+from gateway.types import Facts, Labels, LoadReport, ReplicaRecord, ReplicaState, Snapshot, Usage, View
 
 __all__ = ["Fleet", "FleetChange"]
 
@@ -137,6 +137,18 @@ class Fleet:
         """Return where the view's incarnation is counted; None once that incarnation is no more."""
         replica = self._replicas.get(view.id)
         return replica.slot if replica and replica.record.incarnation == view.incarnation else None
+
+    def answered(self, slot: int, took_s: float, read_tokens: int, now_s: float) -> None:
+        """A first token came, as in `PaceMeter.first_token`."""
+        replica = self._by_slot.get(slot)
+        if replica is not None:
+            replica.meter.first_token(took_s, read_tokens, now_s)
+
+    def used(self, slot: int, usage: Usage, took_s: float) -> None:
+        """A request has told what it cost, as in `PaceMeter.used`."""
+        replica = self._by_slot.get(slot)
+        if replica is not None:
+            replica.meter.used(usage, took_s)
 
     def counted(self, slot: int, *, is_freed: bool) -> None:
         """Take notice of new counts in `slot`, and whether they fell."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.fleet.counters import Counters, LocalCounters
 from gateway.fleet.fleet import Fleet
-from gateway.types import Facts, View
+from gateway.types import Facts, Usage, View
 
 __all__ = ["Counters", "Lease", "LeaseError", "Ledger", "LocalCounters"]
 
@@ -24,15 +24,25 @@ class Lease:
     facts: Facts
     granted_at: float
     slot: int
+    cached_tokens: int
+    """Of its prompt, those thought to be cached."""
+    ahead_tokens: int
+    """Uncached prompt tokens that the replica still had to read before its own."""
     prefill_tokens: int
     """Uncached prompt tokens that it still counts."""
     ledger: "Ledger" = field(repr=False)
+    is_reading: bool = True
+    """No token has come."""
     is_released: bool = False
 
-    def first_token(self) -> None:
+    def first_token(self, now_s: float) -> None:
         """Count its prompt as read. May be called for every token, and after the end."""
-        if self.prefill_tokens:
-            self.ledger.prefilled(self)
+        if self.is_reading:
+            self.ledger.prefilled(self, now_s)
+
+    def used(self, usage: Usage, now_s: float) -> None:
+        """Learn from what it has cost. Before `release`."""
+        self.ledger.used(self, usage, now_s)
 
     def release(self) -> None:
         """Give everything back. A second call raises LeaseError."""
@@ -48,28 +58,39 @@ class Ledger:
         self._leases: set[Lease] = set()
 
     def grant(self, view: View, facts: Facts, address: str, now_s: float) -> Lease:
-        """Claim a place on the incarnation that `view` shows. The whole prompt is taken as uncached."""
+        """Claim a place on the incarnation that `view` shows."""
         slot = self._fleet.slot(view)
         if slot is None:
             raise LeaseError(f"{view.id}/{view.incarnation} is no more")
-        tokens = facts.prompt_tokens
-        lease = Lease(view.id, view.incarnation, address, facts, now_s, slot, tokens, self)
+        tokens, cached = facts.prompt_tokens, facts.cached_tokens(view)
+        ahead, uncached = view.prefill_tokens, tokens - cached
+        lease = Lease(view.id, view.incarnation, address, facts, now_s, slot, cached, ahead, uncached, self)
         self._leases.add(lease)
-        self._counters.add(slot, 1, tokens, tokens)
+        self._counters.add(slot, 1, uncached, tokens)
         self._fleet.counted(slot, is_freed=False)
         return lease
 
-    def prefilled(self, lease: Lease) -> None:
+    def prefilled(self, lease: Lease, now_s: float) -> None:
         """The lease's own `first_token`."""
+        lease.is_reading = False
+        self._fleet.answered(lease.slot, now_s - lease.granted_at, lease.ahead_tokens + lease.prefill_tokens, now_s)
         self._counters.add(lease.slot, 0, -lease.prefill_tokens, 0)
         lease.prefill_tokens = 0
         self._fleet.counted(lease.slot, is_freed=True)
+
+    def used(self, lease: Lease, usage: Usage, now_s: float) -> None:
+        """The lease's own `used`."""
+        self._fleet.used(lease.slot, usage, now_s - lease.granted_at)
+        prefix = lease.facts.prefix
+        if prefix is not None:
+            prefix.used(lease.replica_id, usage, lease.cached_tokens, is_settled=not lease.ahead_tokens)
 
     def release(self, lease: Lease) -> None:
         """The lease's own `release`."""
         if lease.is_released:
             raise LeaseError(f"released twice: {lease!r}")
         lease.is_released = True
+        lease.is_reading = False
         self._leases.remove(lease)
         self._counters.add(lease.slot, -1, -lease.prefill_tokens, -lease.facts.prompt_tokens)
         lease.prefill_tokens = 0

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from gateway.fleet.counters import Counters
+from gateway.fleet.pace import PaceMeter
 from gateway.fleet.unseen import Unseen
 from gateway.types import Labels, LoadReport, ReplicaRecord, ReplicaState, View
 
@@ -21,13 +22,14 @@ class Wanted(NamedTuple):
 class Replica:
     """One life of a replica: what control says of it, whether this worker reaches it, where its counts are."""
 
-    __slots__ = ("_unseen", "is_reachable", "record", "slot")
+    __slots__ = ("_unseen", "is_reachable", "meter", "record", "slot")
 
     def __init__(self, record: ReplicaRecord, slot: int) -> None:
         self.record = record._replace(load=None)
         self.slot = slot
         self.is_reachable = True
         """This worker's connection to it is up or untried."""
+        self.meter = PaceMeter()
         self._unseen = Unseen()
 
     @property
@@ -69,6 +71,7 @@ class Replica:
             prefill_tokens,
             context_tokens,
             self._unseen.requests(counters.sent(self.slot), requests),
+            self.meter.pace(),
             zone=record.zone,
             labels=record.labels,
         )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gateway.config import Settings
+from gateway.errors import SettingsError
 from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.policies.zone_aware import ZoneAware
@@ -19,7 +20,12 @@ class Chosen(NamedTuple):
 
 def choose(settings: Settings, rng: random.Random) -> Chosen:
     """Make them, each with a state of its own. Raises SettingsError."""
-    made = {name: _zoned(build(policy, rng, options), settings) for name, policy, options in _named(settings)}
+    made: dict[str, Policy] = {}
+    for at, (name, policy, options) in enumerate(_named(settings)):
+        try:
+            made[name] = _zoned(build(policy, rng, options), settings)
+        except SettingsError as error:
+            raise SettingsError(f"routes[{at - 1}].{error}" if at else str(error)) from error
     return Chosen(made.pop(""), made)
 
 

@@ -10,6 +10,7 @@ from gateway.http2.streams import State, Stream
 from gateway.relay.replica_connection import ReplicaConnection
 from gateway.rpc import orca
 from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, WholeMessages, unpack_prefix
+from gateway.rpc.metadata import decode_binary
 from gateway.rpc.status import Status, code_of_http_status
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Attempt:
 
     def _on_first_data(self, now_s: float) -> None:
         if self.lease is not None:
-            self.lease.first_token()
+            self.lease.first_token(now_s)
         self._metrics.time_to_first_token.observe(now_s - self._exchange.started_at)
         self._release_headers()
 
@@ -208,9 +209,22 @@ class Attempt:
         if self._messages is not None and not self._messages.is_at_boundary:
             self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream inside a message"))
             return
+        self._learn(fields)
         self.cancel()
         self._release_headers()
         self._exchange.end_response(_status_fields(fields))
+
+    def _learn(self, trailers: Fields) -> None:
+        """Take what the replica says of the request's cost."""
+        report = dict(trailers).get(orca.TRAILER)
+        if report is None or self.lease is None:
+            return
+        try:
+            usage = orca.parse_usage(decode_binary(report))
+        except ValueError:
+            return  # what it says of its load is advice, and no reason to fail the request
+        if usage is not None:
+            self.lease.used(usage, self._clock())
 
     def _fail(self, failure: Failure) -> None:
         self.cancel()

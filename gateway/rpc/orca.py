@@ -5,7 +5,7 @@ from math import isfinite
 from google.protobuf.message import DecodeError
 from xds.data.orca.v3 import orca_load_report_pb2
 
-from gateway.types import LoadReport
+from gateway.types import LoadReport, Usage
 
 TRAILER = b"endpoint-load-metrics-bin"
 
@@ -44,6 +44,19 @@ def parse_report(serialized: bytes, received_at: float) -> LoadReport:
         requests_per_s=_finite(report.rps_fractional),
         errors_per_s=_finite(report.eps),
     )
+
+
+def parse_usage(serialized: bytes) -> Usage | None:
+    """Return what the finished request cost, where the report says it. Raises ValueError where it is malformed."""
+    try:
+        cost = orca_load_report_pb2.OrcaLoadReport.FromString(serialized).request_cost
+    except DecodeError as error:
+        raise ValueError(f"malformed load report: {error}") from error
+    counts = [cost.get(name, 0.0) for name in (PROMPT_TOKENS, CACHED_TOKENS, COMPLETION_TOKENS)]
+    if not all(isfinite(count) and count >= 0 for count in counts):
+        raise ValueError("malformed load report: a cost is no count")
+    prompt_tokens, cached_tokens, completion_tokens = map(int, counts)
+    return Usage(prompt_tokens, min(cached_tokens, prompt_tokens), completion_tokens) if prompt_tokens else None
 
 
 def _finite(value: float) -> float:

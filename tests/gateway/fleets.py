@@ -9,7 +9,7 @@ from gateway.fleet.fleet import Fleet, FleetChange
 from gateway.fleet.leases import Ledger, LocalCounters
 from gateway.policies import build
 from gateway.policies.base import Policy
-from gateway.types import Facts, ReplicaRecord, ReplicaState, Snapshot, View
+from gateway.types import Facts, ReplicaRecord, ReplicaState, Snapshot, Usage, View
 
 MODEL = "llama"
 METHOD = "/inference.v1.Inference/Generate"
@@ -35,10 +35,21 @@ def facts(model: str | None = MODEL, *, prompt_tokens: int = 0, priority: int = 
 
 
 class Cached(dict[str, int]):
-    """Prompt tokens that replicas have cached, by id: a `types.CachedPrefix`."""
+    """Prompt tokens that replicas have cached, by id: a `types.Prefix`."""
+
+    tokens = 0
 
     def cached_tokens(self, replica_id: str) -> int:
         return self.get(replica_id, 0)
+
+    def renamed(self, model: str, lora_name: str) -> "Cached":
+        return self
+
+    def read(self, replica_id: str, incarnation: int) -> None:
+        self.has_read = replica_id, incarnation
+
+    def used(self, replica_id: str, usage: Usage, expected_tokens: int, *, is_settled: bool) -> None:
+        self.was_used = replica_id, usage, expected_tokens, is_settled
 
 
 class Deciding:

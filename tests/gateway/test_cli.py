@@ -29,7 +29,7 @@ def test_an_unknown_command_is_told_in_one_line(capsys: pytest.CaptureFixture[st
 
 def test_a_command_gets_the_arguments_after_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--policy", "rondom"]) == 2
-    assert capsys.readouterr().err.startswith("inference-gateway serve: policy: 'rondom' is none of ")
+    assert capsys.readouterr().err.startswith("inference-gateway serve: command line: policy: 'rondom' is none of ")
 
 
 def test_what_is_not_chosen_is_not_imported() -> None:

@@ -232,7 +232,7 @@ async def test_settings_that_cannot_be_used_are_told_in_one_line(tmp_path: Path)
             ),
             (["--listen", address], f"listen: cannot listen on {address}: the port is in use"),
             (["--listen", "127.0.0.1:0", "--metrics-listen", address], f"metrics_listen: cannot listen on {address}"),
-            (["--policy", "rondom"], "policy: 'rondom' is none of"),
+            (["--policy", "rondom"], "command line: policy: 'rondom' is none of"),
         ]:
             program = await start(["serve", *arguments], tmp_path / "gateway.log")
             out, _ = await program.process.communicate()

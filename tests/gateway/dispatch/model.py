@@ -104,7 +104,7 @@ class Model:
         self.deciding.admission.cancel(request.parked)
 
     def first_token(self, lease: Lease) -> None:
-        lease.first_token()
+        lease.first_token(0.0)
         self.prefilled.add(lease)
 
     def release(self, lease: Lease) -> None:

@@ -132,8 +132,8 @@ def test_tells_when_a_request_that_waits_is_worth_another_try() -> None:
     deciding.fleet.on_change(lambda: told.append("changed"))
     lease = deciding.ledger.grant(deciding.fleet.views(facts())[0], facts(prompt_tokens=5), "a:8000", 0.0)
     assert told == []
-    lease.first_token()
-    lease.first_token()
+    lease.first_token(0.0)
+    lease.first_token(0.0)
     assert len(told) == 1
     lease.release()
     assert len(told) == 2

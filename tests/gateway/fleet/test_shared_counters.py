@@ -177,7 +177,7 @@ class Gateway:
         if dice < 0.4:
             self._grant(worker)
         elif dice < 0.6 and self.leases[worker]:
-            self.rng.choice(self.leases[worker]).first_token()
+            self.rng.choice(self.leases[worker]).first_token(0.0)
         elif dice < 0.995:
             self._release(worker)
         elif dice < 0.998:

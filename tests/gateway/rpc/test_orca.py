@@ -3,8 +3,8 @@ from math import inf, nan
 import pytest
 from xds.data.orca.v3 import orca_load_report_pb2
 
-from gateway.rpc.orca import parse_report
-from gateway.types import LoadReport
+from gateway.rpc.orca import parse_report, parse_usage
+from gateway.types import LoadReport, Usage
 
 
 def serialized(**named: float) -> bytes:
@@ -33,3 +33,28 @@ def test_what_is_not_named_is_zero() -> None:
 def test_a_malformed_report_is_refused(report: bytes) -> None:
     with pytest.raises(ValueError, match="malformed load report"):
         parse_report(report, 0)
+
+
+def test_reads_what_a_request_has_cost() -> None:
+    report = orca_load_report_pb2.OrcaLoadReport(
+        request_cost={"prompt_tokens": 100.0, "cached_tokens": 64.0, "completion_tokens": 7.0}
+    )
+    assert parse_usage(report.SerializeToString()) == Usage(100, 64, 7)
+    report.request_cost["cached_tokens"] = 200.0
+    assert parse_usage(report.SerializeToString()) == Usage(100, 100, 7)
+    assert parse_usage(orca_load_report_pb2.OrcaLoadReport().SerializeToString()) is None
+
+
+@pytest.mark.parametrize("count", [nan, inf, -1.0])
+def test_a_cost_that_is_no_count_is_refused(count: float) -> None:
+    report = orca_load_report_pb2.OrcaLoadReport(request_cost={"prompt_tokens": count})
+    with pytest.raises(ValueError, match="no count"):
+        parse_usage(report.SerializeToString())
+    with pytest.raises(ValueError, match="malformed"):
+        parse_usage(b"\xff")
+
+
+def test_reads_the_rates_that_weights_are_made_of() -> None:
+    report = orca_load_report_pb2.OrcaLoadReport(application_utilization=0.5, rps_fractional=8.0, eps=inf)
+    load = parse_report(report.SerializeToString(), 1.0)
+    assert (load.utilization, load.requests_per_s, load.errors_per_s) == (0.5, 8.0, 0.0)

@@ -1,0 +1,164 @@
+"""Which replica holds which block, bounded for each replica by its KV cache and for all by memory."""
+
+from collections.abc import Iterator, Sequence
+
+__all__ = ["Holders"]
+
+_SETS_REMEMBERED = 256
+
+
+class _Held:
+    """The blocks of one life of a replica, in two generations.
+
+    Whatever a prompt uses joins the young one. Once that is half of the capacity it becomes the old one, and what was
+    old and is not young is forgotten: least recently used, to within half a cache, in few calls of C. Both together
+    may reach twice the capacity, where prompts are as long as that.
+    A prompt joins with all its blocks from the first on, so that whoever holds a block holds those before it.
+    """
+
+    __slots__ = ("bit", "blocks_max", "capacity", "incarnation", "old", "young")
+
+    def __init__(self, incarnation: int, bit: int, blocks_max: int) -> None:
+        self.incarnation = incarnation
+        self.bit = bit
+        self.blocks_max = blocks_max
+        self.capacity = blocks_max
+        """Learnt: other gateways, output tokens and a larger block share leave less than the whole cache."""
+        self.young: dict[bytes, None] = {}
+        self.old: dict[bytes, None] = {}
+
+    def age(self) -> set[bytes]:
+        """Return those that are forgotten for it."""
+        forgotten = self.old.keys() - self.young.keys()
+        self.old, self.young = self.young, {}
+        return forgotten
+
+
+class Holders:
+    """An index from block to the set of replicas that hold it, a bit for each."""
+
+    def __init__(self, blocks_max: int) -> None:
+        self.version = 0
+        """Rises when a replica holds what it did not hold before."""
+        self._blocks_max = blocks_max
+        self._held: dict[str, _Held] = {}
+        self._sets: dict[bytes, int] = {}
+        self._names: list[str] = []
+        """By bit; empty: free."""
+        self._ids: dict[int, Sequence[str]] = {}
+
+    def open(self, replica_id: str, incarnation: int, capacity: int) -> None:
+        """Begin with nothing cached, or take notice of another capacity of the same life."""
+        held = self._held.get(replica_id)
+        if held is not None and held.incarnation != incarnation:
+            self.close(replica_id)
+            held = None
+        if held is None:
+            held = self._held[replica_id] = _Held(incarnation, self._bit(replica_id), capacity)
+        if held.blocks_max != capacity:
+            held.blocks_max = held.capacity = capacity
+
+    def close(self, replica_id: str) -> None:
+        held = self._held.pop(replica_id, None)
+        if held is not None:
+            self._forget(held.bit, held.old.keys() | held.young.keys())
+            self._names[held.bit.bit_length() - 1] = ""
+            self._ids.clear()
+
+    def is_open(self, replica_id: str, incarnation: int) -> bool:
+        held = self._held.get(replica_id)
+        return held is not None and held.incarnation == incarnation
+
+    def use(self, replica_id: str, blocks: Sequence[bytes]) -> bool:
+        """Take notice that the replica reads a prompt of these blocks. Return whether any was new to it."""
+        held = self._held.get(replica_id)
+        if held is None:
+            return False
+        room = min(held.capacity, self._blocks_max // (2 * len(self._held)))
+        blocks = blocks[:room]
+        sets, bit = self._sets, held.bit
+        known = self._depth(bit, blocks)
+        somewhere = self._depth(-1, blocks)
+        for block in blocks[known:somewhere]:
+            sets[block] |= bit
+        sets.update(dict.fromkeys(blocks[somewhere:], bit))
+        held.young.update(dict.fromkeys(blocks))
+        if 2 * len(held.young) > room:
+            self._forget(bit, held.age())
+        self.version += known < len(blocks)
+        return known < len(blocks)
+
+    def missed(self, replica_id: str) -> None:
+        """It had less than it was thought to have: what it used longest ago is gone, and so is some of its room."""
+        held = self._held.get(replica_id)
+        if held is not None:
+            held.capacity = max(held.blocks_max // 8, held.capacity * 7 // 8)
+            self._forget(held.bit, held.age())
+            self.version += 1
+
+    def surprised(self, replica_id: str) -> None:
+        """It had more than it was thought to have: it forgets later than we do."""
+        held = self._held.get(replica_id)
+        if held is not None:
+            held.capacity = min(held.blocks_max, held.capacity + held.blocks_max // 64 + 1)
+
+    def depths(self, blocks: Sequence[bytes]) -> Iterator[tuple[Sequence[str], int]]:
+        """Yield replicas, and how many blocks from the first on they hold; those with none are left out.
+
+        Sets only shrink along a chain, so halving finds where they do: a few look-ups for each depth that there is.
+        """
+        everyone = self._sets.get(blocks[0], 0) if blocks else 0
+        spans = [(1, len(blocks), everyone)]
+        while spans:
+            low, high, those = spans.pop()
+            if not those:
+                continue
+            if low == high:
+                yield self._ids_of(those), low
+                continue
+            middle = (low + high + 1) // 2
+            reach = self._sets.get(blocks[middle - 1], 0) & those
+            spans += [(middle, high, reach), (low, middle - 1, those ^ reach)]
+
+    def estimated_bytes(self) -> int:
+        """A name is 48 bytes, a place in a dictionary some 64, a set of replicas 28 and a bit for each."""
+        return len(self) * 64 + len(self._sets) * (48 + 64 + 28 + len(self._names) // 8)
+
+    def __len__(self) -> int:
+        """Blocks held, by each replica that holds it: at most `blocks_max`, for one may be in both generations."""
+        return sum(len(held.young) + len(held.old) for held in self._held.values())
+
+    def _depth(self, bit: int, blocks: Sequence[bytes]) -> int:
+        """Return how many blocks, from the first on, are held by any of the replicas in `bit`; -1: by anybody."""
+        low, high = 0, len(blocks)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._sets.get(blocks[middle - 1], 0) & bit:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _forget(self, bit: int, blocks: "set[bytes]") -> None:
+        sets = self._sets
+        for block in blocks:
+            left = sets.get(block, 0) & ~bit
+            if left:
+                sets[block] = left
+            else:
+                sets.pop(block, None)
+
+    def _bit(self, replica_id: str) -> int:
+        self._ids.clear()
+        at = self._names.index("") if "" in self._names else len(self._names)
+        self._names[at : at + 1] = [replica_id]
+        return 1 << at
+
+    def _ids_of(self, those: int) -> Sequence[str]:
+        ids = self._ids.get(those)
+        if ids is None:
+            if len(self._ids) >= _SETS_REMEMBERED:
+                self._ids.clear()
+            bits = zip(self._names, reversed(f"{those:b}"), strict=False)
+            ids = self._ids[those] = [name for name, bit in bits if bit == "1"]
+        return ids

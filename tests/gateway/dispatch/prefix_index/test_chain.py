@@ -1,0 +1,45 @@
+import os
+import subprocess
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, chain, seed
+
+SEED = seed(b"secret", "ids", "llama", "", "")
+
+
+@given(st.binary(max_size=5 * BLOCK_BYTES), st.binary(max_size=3 * BLOCK_BYTES))
+def test_what_begins_alike_is_called_alike_as_far_as_whole_blocks_go(start: bytes, rest: bytes) -> None:
+    names = chain(SEED, start)
+    assert len(names) == len(start) // BLOCK_BYTES
+    assert chain(SEED, start + rest)[: len(names)] == names
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=6), st.lists(st.integers(0, 1), min_size=1, max_size=6))
+def test_a_name_is_that_of_all_blocks_up_to_it(one: list[int], other: list[int]) -> None:
+    one_names = chain(SEED, b"".join(bytes([each]) * BLOCK_BYTES for each in one))
+    other_names = chain(SEED, b"".join(bytes([each]) * BLOCK_BYTES for each in other))
+    for length in range(1, min(len(one), len(other)) + 1):
+        assert (one_names[length - 1] == other_names[length - 1]) == (one[:length] == other[:length])
+
+
+def test_models_adapters_salts_and_gateways_share_no_blocks() -> None:
+    scopes = [("llama", "", ""), ("llama", "law", ""), ("llama", "", "law"), ("llamalaw", "", ""), ("", "llama", "law")]
+    seeds = {seed(secret, *scope) for secret in (b"one", b"two") for scope in scopes}
+    assert len(seeds) == 2 * len(scopes)
+
+
+def test_names_are_the_same_in_every_worker() -> None:
+    program = (
+        "from gateway.dispatch.prefix_index.chain import chain, seed;"
+        "print(chain(seed(b'secret', 'llama'), bytes(range(256)) * 2)[-1].hex())"
+    )
+    names = {
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": number}, check=True, stdout=-1
+        ).stdout
+        for number in ("1", "2")
+    }
+    assert len(names) == 1
