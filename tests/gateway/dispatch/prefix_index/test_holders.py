@@ -118,7 +118,7 @@ def test_finds_what_a_search_of_every_replica_finds(capacity: int, seed: int) ->
                 holders.use(replica_id, blocks(path))
     path = "".join(rng.choices("ab", k=6))
     searched = {
-        replica_id: sum(any(replica_id in ids for ids, depth in holders.depths([name])) for name in blocks(path))
+        replica_id: sum(any(replica_id in ids for ids, _ in holders.depths([name])) for name in blocks(path))
         for replica_id in IDS
     }
     assert depths(holders, path) == {replica_id: depth for replica_id, depth in searched.items() if depth}

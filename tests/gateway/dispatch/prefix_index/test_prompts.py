@@ -15,9 +15,12 @@ IDS = random.Random(1).randbytes(4 * 1_000)
 class Known(PrefixIndex):
     def __init__(self, kv_cache_tokens: int = 0) -> None:
         self.told: list[tuple[str, int, Sequence[bytes]]] = []
-        super().__init__(b"secret", 10_000, lambda *news: self.told.append(news))
+        super().__init__(b"secret", 10_000, self.tell)
         for replica_id in ("a", "b"):
             self.open(replica_id, 1, kv_cache_tokens)
+
+    def tell(self, replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
+        self.told.append((replica_id, incarnation, blocks))
 
 
 def test_a_prompt_is_cached_where_it_was_read_and_its_last_token_never() -> None:
@@ -64,12 +67,12 @@ def test_the_tokens_of_text_are_learnt_from_what_replicas_count() -> None:
     index = Known()
     text = bytes(range(200)) * 20
     assert index.of_text(LLAMA, text).tokens == 1_000
+    prompt = index.of_text(LLAMA, text)
     for _ in range(100):
-        prompt = index.of_text(LLAMA, text)
         prompt.used("a", Usage(2_000, 0, 10), 0, is_settled=True)
     assert index.of_text(LLAMA, text).tokens == pytest.approx(2_000, rel=0.02)
     assert index.of_text(("qwen", "", ""), text).tokens == 1_000
-    prompt.read("a", 1)
+    index.of_text(LLAMA, text).read("a", 1)
     assert index.of_text(LLAMA, text).cached_tokens("a") == pytest.approx(2_000 * 15 * 256 / 4_000, rel=0.02)
 
 
