@@ -4,6 +4,7 @@ SOCK_SEQPACKET, because it keeps one descriptor to one message and still tells o
 """
 
 import asyncio
+import errno
 import logging
 import socket
 import struct
@@ -33,15 +34,19 @@ class DescriptorSender:
         self._end = end
 
     def send(self, accepted: socket.socket) -> bool:
-        """Hand `accepted` over and close our copy. False: the worker is gone or takes none; then the copy stays open.
+        """Hand `accepted` over and close our copy. False: the worker is gone, and the copy stays open.
 
-        The kernel queues a few hundred (SO_SNDBUF): a worker that lets that fill up is stuck.
+        Raises BlockingIOError, with the copy open, where the worker has not yet taken the few hundred that the kernel
+        queues (SO_SNDBUF, net.unix.max_dgram_qlen).
         """
         try:
             socket.send_fds(self._end, [_PAYLOAD], [accepted.fileno()])
-        except OSError:
-            # EAGAIN: full. EPIPE, ECONNRESET: gone. ETOOMANYREFS: too many in flight.
-            return False
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if error.errno == errno.ETOOMANYREFS:
+                raise BlockingIOError(error.errno, "too many descriptors are on their way") from error
+            return False  # EPIPE, ECONNRESET.
         accepted.close()
         return True
 
@@ -64,7 +69,7 @@ class DescriptorReceiver:
 
     def _receive(self) -> None:
         # A bounded batch: others of this loop get their turn when thousands connect at once.
-        for _ in range(64):
+        for _ in range(8):
             try:
                 # Not socket.recv_fds: it ignores its flags, and a child process would inherit the connection.
                 payload, ancillary, _, _ = self._end.recvmsg(len(_PAYLOAD), _ROOM, socket.MSG_CMSG_CLOEXEC)

@@ -218,9 +218,11 @@ class Control:
     def _on_tls(self, material: Material) -> None:
         self._workers.tell(TlsChanged(material))
 
-    def _on_accepted(self, accepted: socket) -> None:
+    def _on_accepted(self, accepted: socket) -> bool:
         took = self._workers.hand_over(accepted)
-        (self._metrics.accepted if took else self._metrics.refused).add()
+        if took:
+            self._metrics.accepted.add()
+        return took
 
     def _publish(self) -> None:
         """Workers first: who is told that a replica is ready must find it so."""

@@ -17,6 +17,8 @@ BACKLOG = 4_096
 """The kernel cuts it to net.core.somaxconn."""
 
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_BUSY_PAUSE_S = 0.02
+"""Before a connection is offered again that no worker took: in this time one adopts about a hundred."""
 _PAUSE_S = 0.5
 """Before accepting again when descriptors or memory have run out; meanwhile agents wait in the backlog."""
 
@@ -70,10 +72,13 @@ def _bind_one(family: int, sockaddr: tuple[str | int, ...]) -> socket.socket:
 
 
 class Listener:
-    """Hands accepted sockets to `on_accepted`, whose they are from then on. It owns its own sockets."""
+    """Hands accepted sockets to `on_accepted`, whose they are from then on, unless it returns False: nobody takes one
+    now. Then it waits, and with it those in the backlog. It owns its own sockets."""
 
-    def __init__(self, sockets: list[socket.socket], on_accepted: Callable[[socket.socket], None]) -> None:
+    def __init__(self, sockets: list[socket.socket], on_accepted: Callable[[socket.socket], bool]) -> None:
         self._sockets = sockets
+        self._waiting: socket.socket | None = None
+        """Accepted, and taken by nobody yet."""
         self._on_accepted = on_accepted
         self._loop = asyncio.get_running_loop()
         self._resumption: asyncio.TimerHandle | None = None
@@ -90,6 +95,10 @@ class Listener:
 
     def start(self) -> None:
         """Accept; may be called again."""
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            if not self._hand_over(waiting):
+                return
         if not self._is_accepting and self._sockets:
             self._is_accepting = True
             for listening in self._sockets:
@@ -111,6 +120,9 @@ class Listener:
         for listening in self._sockets:
             listening.close()
         self._sockets = []
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
 
     def _accept(self, listening: socket.socket) -> None:
         # A bounded batch: probes, signals and workers get their turn when thousands connect at once.
@@ -127,9 +139,17 @@ class Listener:
                 continue
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._on_accepted(accepted)
-            if not self._is_accepting:
+            if not self._hand_over(accepted) or not self._is_accepting:
                 return
+
+    def _hand_over(self, accepted: socket.socket) -> bool:
+        """Return whether somebody took it; else try again soon, and accept nothing until then."""
+        if self._on_accepted(accepted):
+            return True
+        self._waiting = accepted
+        self.pause()
+        self._resumption = self._loop.call_later(_BUSY_PAUSE_S, self.start)
+        return False
 
     def _wait_out(self, error: OSError) -> None:
         """Without this the loop would spin: the listening socket stays readable."""

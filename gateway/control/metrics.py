@@ -23,9 +23,6 @@ class ControlMetrics:
         self.accepted = registry.counter(
             "inference_gateway_connections_accepted_total", "Agents' connections given to a worker."
         ).child()
-        self.refused = registry.counter(
-            "inference_gateway_connections_refused_total", "Agents' connections that no worker took."
-        ).child()
         self._outcomes = registry.counter(
             "inference_gateway_outcomes_total", "Attempts ended, as far as they say something of it.", "replica", "kind"
         )

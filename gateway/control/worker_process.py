@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-P", "-m", "gateway.worker")
 
 _STDERR = 2
+_STUCK_S = 10.0
+"""A worker that takes no connection for so long, although hundreds wait for it, does nothing else either."""
 
 
 class WorkerProcess:
@@ -52,6 +54,7 @@ class WorkerProcess:
         self._closed = asyncio.Event()
         self._answered = asyncio.Event()
         self._prepared: dict[int, asyncio.Future[str]] = {}
+        self._busy_at: float | None = None
         self._asked = 0
         self._is_killed = False
         self._process: asyncio.subprocess.Process | None = None
@@ -86,13 +89,23 @@ class WorkerProcess:
             self.kill("does not read its channel")
 
     def hand_over(self, accepted: socket.socket) -> bool:
-        """Give it a connection. False: it did not take it."""
-        if self._descriptors is not None and self._descriptors.send(accepted):
+        """Give it a connection. False: it takes none now, being gone, or busy with those that it has been given."""
+        if self._descriptors is None:
+            return False
+        try:
+            took = self._descriptors.send(accepted)
+        except BlockingIOError:
+            now_s = asyncio.get_running_loop().time()
+            self._busy_at = now_s if self._busy_at is None else self._busy_at
+            if now_s - self._busy_at > _STUCK_S:
+                self.kill("does not take connections")
+            return False
+        self._busy_at = None
+        if took:
             self.connections += 1
-            return True
-        if not self._closed.is_set():
+        elif not self._closed.is_set():
             self.kill("does not take connections")
-        return False
+        return took
 
     async def ask_metrics(self) -> None:
         """Return when `families` are newer than this call, or the worker has gone."""

@@ -64,13 +64,12 @@ class Workers:
             worker.kill(reason)
 
     def hand_over(self, accepted: socket.socket) -> bool:
-        """Give the connection to the worker with the fewest streams, then the fewest connections. False: none took it,
-        and it is closed."""
+        """Give the connection to the worker with the fewest streams, then the fewest connections. False: none takes it
+        now, and it is still the caller's."""
         ready = [worker for worker in self._running if worker.is_ready]
         for worker in sorted(ready, key=lambda worker: (worker.streams, worker.connections)):
             if worker.hand_over(accepted):
                 return True
-        accepted.close()
         return False
 
     async def families(self, timeout_s: float) -> Sequence[Family]:

@@ -19,6 +19,8 @@ from gateway.http2.streams import Stream, StreamReceiver
 __all__ = ["Connection", "ConnectionOwner"]
 
 _unpack_head = frames.HEAD.unpack_from
+_HEADERS_EFFORT = 16
+"""What a header list costs, and the request that it begins, in frames without either."""
 _MAX_HEAD = frames.MAX_FRAME_BYTES << 8 | 0xFF
 
 
@@ -43,6 +45,8 @@ class Connection(Control):
         """Servers: what the peer spoke first."""
         self._rest = b""
         self._awaits_settings = True
+        self.has_more = False
+        """Whole frames wait for another turn."""
         if not is_server:
             self._emit(frames.PREFACE)
             self._announce()
@@ -73,8 +77,10 @@ class Connection(Control):
     # What the peer sends.
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the socket, cut anywhere."""
+        """Take bytes from the socket, cut anywhere. Where `has_more`, not all has been looked at: call it with nothing
+        when others have had their turn."""
         if self.has_failed:
+            self.has_more = False
             return
         if self._rest:
             data = self._rest + data
@@ -84,6 +90,7 @@ class Connection(Control):
                 position = self._receive_frames(data, position)
         except ConnectionFault as fault:
             position = len(data)
+            self.has_more = False
             if fault.limit is not None:
                 self.owner.on_limit(fault.limit)
             self.abort(fault.code, fault.message)
@@ -113,6 +120,7 @@ class Connection(Control):
         streams = self.streams
         room = self._receive_window
         in_block = self._block is not None
+        effort = self.limits.turn_frames
         while length - position >= 9:
             head, flags, stream_id = _unpack_head(data, position)
             if head > _MAX_HEAD:
@@ -135,11 +143,13 @@ class Connection(Control):
             except StreamFault as fault:
                 self._fail_stream(fault)
             position = end
-            if self.has_failed:
+            effort -= _HEADERS_EFFORT if head & 0xFF == frames.HEADERS else 1
+            if self.has_failed or effort <= 0:
                 break
             room = self._receive_window
             in_block = self._block is not None
         self._receive_window = room
+        self.has_more = effort <= 0 and position < length
         return position
 
     def _receive_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:

@@ -50,6 +50,10 @@ class Limits:
     """Answers to frames (ACK, RST_STREAM) that wait while the peer does not read (CVE-2019-9512, 9514). Envoy's
     figure."""
 
+    turn_frames: int = 2**31
+    """Frames other than content that are looked at before others have their turn; a header list counts for more. So a
+    flood costs other connections some of their time, however much of it one read brings."""
+
     def __post_init__(self) -> None:
         if self.stream_window_bytes < DEFAULT_WINDOW_BYTES or self.connection_window_bytes < DEFAULT_WINDOW_BYTES:
             raise ValueError(f"windows are at least {DEFAULT_WINDOW_BYTES} bytes")

@@ -3,6 +3,9 @@
 from gateway.config import LimitSettings, RateSettings
 from gateway.http2.limits import Limits, Rate
 
+_TURN_FRAMES = 64
+"""Four requests, or as many frames as take about as long: a millisecond."""
+
 
 def agent_limits(limits: LimitSettings) -> Limits:
     return Limits(
@@ -18,6 +21,7 @@ def agent_limits(limits: LimitSettings) -> Limits:
         header_bytes=_rate(limits.header_bytes_rate),
         settings=_rate(limits.settings_frames),
         unread_replies=limits.unread_replies,
+        turn_frames=_TURN_FRAMES,
     )
 
 

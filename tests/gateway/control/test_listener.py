@@ -15,8 +15,17 @@ from gateway.errors import SettingsError
 class Accepting:
     def __init__(self, address: str) -> None:
         self.accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
-        self.listener = Listener(bind(address), self.accepted.put_nowait)
+        self.is_busy = False
+        self.refusals = 0
+        self.listener = Listener(bind(address), self._take)
         self.listener.start()
+
+    def _take(self, accepted: socket.socket) -> bool:
+        if self.is_busy:
+            self.refusals += 1
+        else:
+            self.accepted.put_nowait(accepted)
+        return not self.is_busy
 
     async def next(self) -> socket.socket:
         async with asyncio.timeout(10):
@@ -130,3 +139,25 @@ def no_descriptor_left() -> Generator[None, None, None]:
         for filler in fillers:
             os.close(filler)
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_while_nobody_takes_connections_agents_wait() -> None:
+    async with accepting() as them:
+        them.is_busy = True
+        address = ("127.0.0.1", them.listener.port)
+        with socket.create_connection(address) as first, socket.create_connection(address) as second:
+            await until(lambda: them.refusals > 2)
+            assert them.accepted.empty()
+            them.is_busy = False
+            for agent in (first, second):
+                with await them.next() as accepted:
+                    assert accepted.getpeername() == agent.getsockname()
+
+
+async def test_who_waits_when_it_is_closed_is_told() -> None:
+    async with accepting() as them:
+        them.is_busy = True
+        with socket.create_connection(("127.0.0.1", them.listener.port)) as agent:
+            await until(lambda: them.refusals)
+            them.listener.close()
+            assert await asyncio.to_thread(agent.recv, 1) == b""

@@ -78,6 +78,8 @@ class Agent:
         self._end.setblocking(False)
         accepted.setblocking(False)
         self.was_taken = workers.hand_over(accepted)
+        if not self.was_taken:
+            accepted.close()
 
     async def read(self) -> bytes:
         async with asyncio.timeout(20):

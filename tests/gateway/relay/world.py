@@ -59,6 +59,10 @@ class Wire(asyncio.Transport):
         self.inbox.clear()
         self.is_cut = True
 
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
     def is_closing(self) -> bool:
         return self.is_cut
 
