@@ -96,7 +96,7 @@ class _Api:
             resource_version=version,
             timeout_seconds=self._watch_s,
             # The server ends a watch itself; one that has gone silent is given up a little later.
-            _request_timeout=(_TIMEOUT_S, self._watch_s + _TIMEOUT_S),
+            _request_timeout=self._watch_s + _TIMEOUT_S,
         )
         async with response:
             if response.status != 200:
@@ -132,7 +132,7 @@ def _check(response: aiohttp.ClientResponse, body: bytes) -> None:
 async def _running_api(settings: KubernetesSource) -> AsyncGenerator[_Api, None]:
     """Raises ConfigException or OSError where there are no credentials."""
     made = client.Configuration()
-    made.retries = 0
+    made.retries = None
     if not settings.kubeconfig and _NAMESPACE_FILE.exists():
         _config.load_incluster_config(made)
         own = _NAMESPACE_FILE.read_text().strip()
