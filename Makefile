@@ -61,7 +61,7 @@ test: check ## check, and the tests that start processes
 .PHONY: test-interop
 test-interop: tools .venv-interop/installed $(INTEROP_NODE)/node_modules/installed ## Agents and proxies of other makers
 	$(BIN)/pyright --project tests/interop
-	$(PYTEST) -m interop tests/interop -k "not haproxy and not nginx and not envoy"
+	$(PYTEST) -m interop tests/interop
 
 .venv-interop/installed: constraints/interop.txt
 	test -x .venv-interop/bin/pip || $(PYTHON) -m venv --clear .venv-interop
@@ -111,7 +111,3 @@ bench-overhead: tools .venv-interop/installed ## CPU that a worker spends on a m
 clean: ## Remove everything that make has made
 	rm -rf .venv .venv-interop .venv-vllm $(INTEROP_NODE)/node_modules .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-
-.PHONY: test-fronts
-test-fronts: test-interop ## The same agents behind Envoy, HAProxy and nginx
-	$(PYTEST) -m interop -k "haproxy or nginx or envoy"

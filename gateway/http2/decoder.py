@@ -47,11 +47,10 @@ class HeaderDecoder:
         return fields
 
     def forbid_table(self) -> None:
-        """The peer has acknowledged that our table has 0 bytes. Where it holds entries, the next block has to begin by
-        evicting them (RFC 9113, 4.3.1)."""
-        self._table_limit_bytes = 0
-        if not self._entries:
-            self._table_bytes = 0
+        """The peer has acknowledged that our table has 0 bytes. Its next block has to say so (RFC 9113, 4.3.1); nginx
+        never does, goes on adding entries, and refers to none. So entries go now, and who refers to one is in error."""
+        self._table_limit_bytes = self._table_bytes = 0
+        self._evict()
 
     def _walk(self, block: bytes) -> FieldList:
         position = self._resize(block)

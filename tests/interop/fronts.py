@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
-import pytest
-
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from tests.interop.speaking import OTHER_PYTHON, find_program
@@ -68,10 +66,6 @@ FRONTS: Mapping[str, Front] = {
     "haproxy": behind_haproxy,
     "nginx": behind_nginx,
 }
-
-# nginx goes on adding to an HPACK table that the gateway has emptied, and never says so; RFC 9113, 4.3.1 wants that
-# punished.
-KNOWN = {"nginx": pytest.mark.xfail(strict=False, reason="nginx keeps silent about a smaller HPACK table")}
 
 
 def start_fronts(cluster: Cluster, new_folder: Callable[[str], Path], stack: ExitStack) -> Mapping[str, str | None]:

@@ -9,7 +9,7 @@ from gateway.rpc.status import Code
 from inference.v1 import inference_pb2 as pb
 from tests.end_to_end.observe import loads, samples, total, until
 from tests.interop.expected import answer_to
-from tests.interop.fronts import FRONTS, KNOWN
+from tests.interop.fronts import FRONTS
 from tests.interop.python.calls import Call, Result
 from tests.interop.speaking import COMPRESSIONS, At
 
@@ -22,7 +22,7 @@ LONG_TOKENS = 50_000
 DIRECT = "direct"
 
 
-@pytest.fixture(params=[DIRECT, *(pytest.param(name, marks=KNOWN.get(name, ())) for name in FRONTS)])
+@pytest.fixture(params=[DIRECT, *FRONTS])
 def path(request: pytest.FixtureRequest, cluster: Cluster, fronts: Mapping[str, str | None]) -> str:
     if request.param == DIRECT:
         return cluster.address

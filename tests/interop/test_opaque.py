@@ -15,7 +15,7 @@ from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from gateway.rpc.status import Code
 from tests.end_to_end.observe import samples, total, until
-from tests.interop.fronts import FRONTS, KNOWN, start_fronts
+from tests.interop.fronts import FRONTS, start_fronts
 from tests.interop.python.calls import Call, Result, find_method
 from tests.interop.speaking import COMPRESSIONS, REPLICAS, AgentProcess, At
 
@@ -67,7 +67,7 @@ def start_opaque(processes: Processes, replica: Sequence[str], folder: Path) -> 
     return cluster
 
 
-@pytest.fixture(params=[*REPLICAS, *(pytest.param(f"behind {name}", marks=KNOWN.get(name, ())) for name in FRONTS)])
+@pytest.fixture(params=[*REPLICAS, *(f"behind {name}" for name in FRONTS)])
 def target(request: pytest.FixtureRequest, targets: Mapping[str, Target]) -> Target:
     return targets[request.param]
 

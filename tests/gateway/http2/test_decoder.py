@@ -111,10 +111,13 @@ def test_a_peer_that_keeps_its_table_is_out_of_step() -> None:
     assert fault_of(peer.encode([(b"a", b"1")]), ours) is ErrorCode.COMPRESSION_ERROR
 
 
-def test_a_peer_without_entries_need_not_say_that_it_has_none() -> None:
+def test_a_peer_need_not_say_that_it_has_no_entries_any_more() -> None:
     ours = decoder()
+    added = b"\x40\x01a\x011"
+    assert ours.decode(added) == [(b"a", b"1")]
     ours.forbid_table()
-    assert ours.decode(hpack.Encoder().encode([(b"a", b"1")])) == [(b"a", b"1")]
+    assert ours.decode(added) == ours.decode(added) == [(b"a", b"1")]
+    assert fault_of(b"\xbe", ours) is ErrorCode.COMPRESSION_ERROR
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,12 @@ def test_4_2_size_updates_to_0_whenever_the_peer_likes() -> None:
     assert len(peer.owner.requests) == 2
 
 
-def test_4_2_the_table_must_go_with_the_acknowledgement() -> None:
+def test_4_2_the_table_goes_with_the_acknowledgement() -> None:
     peer = RawPeer(opening=PREFACE_SETTINGS)
     peer.send(raw_headers(REQUEST + b"\x40\x01a\x01b"), SETTINGS_ACK)
     peer.send(raw_headers(REQUEST, 3))
+    assert peer.connection.fault is None
+    peer.send(raw_headers(REQUEST + b"\xbe", 5))
     assert peer.connection.fault is not None
     assert peer.connection.fault.code is ErrorCode.COMPRESSION_ERROR
 
