@@ -138,6 +138,12 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         self._phase = _Phase.CLOSED
         self._socket.abort()
 
+    def pause_reading(self) -> None:
+        self._socket.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._socket.resume_reading()
+
     def is_closing(self) -> bool:
         return self._phase is _Phase.CLOSED or self._socket.is_closing()
 

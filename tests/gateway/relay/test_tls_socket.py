@@ -63,6 +63,13 @@ class Socket(asyncio.Transport):
         super().__init__()
         self.sent = b""
         self.is_closed = False
+        self.is_reading = True
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.is_closed
@@ -275,3 +282,11 @@ def test_garbage_ends_the_connection_and_nothing_else(garbage: bytes, is_open: b
     other.lose()
     assert other.above.data == b""
     assert other.cause in (Cause.BROKEN, Cause.CLOSED, Cause.NOTHING_IN_COMMON, Cause.REFUSED, None)
+
+
+def test_who_is_above_may_read_nothing_for_a_while() -> None:
+    end = End(lambda above: TlsSocket(above, SERVER, is_server=True))
+    end.tls.pause_reading()
+    assert not end.socket.is_reading
+    end.tls.resume_reading()
+    assert end.socket.is_reading
