@@ -104,8 +104,12 @@ release-image: tools ## Make this contract the one that buf breaking compares wi
 	$(BIN)/buf build --exclude-source-info --output proto/image.binpb
 
 .PHONY: bench-overhead
-bench-overhead: tools .venv-interop/installed ## CPU that a worker spends on a message, beside its peers
-	$(BIN)/python -m benchmarks.overhead
+bench-overhead: .venv/bench .venv-interop/installed ## What a token, an RPC and a stream cost, beside other proxies: docs/benchmarks.md
+	$(BIN)/python -m benchmarks.overhead --write docs
+
+.venv/bench: constraints/bench.txt | .venv/tools
+	$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement $<
+	touch $@
 
 .PHONY: clean
 clean: ## Remove everything that make has made

@@ -3,8 +3,9 @@
 import socket
 from collections.abc import Callable
 
+from benchmarks.overhead.loop import Loop, now_ns
 from benchmarks.overhead.orders import sent_at_ns
-from benchmarks.overhead.wire import GREETING, Loop, Wire, head, header_frame, now_ns
+from benchmarks.overhead.wire import GREETING, Wire, head, header_frame
 from gateway.http2.frames import DATA, END_STREAM, MAX_FRAME_BYTES, PREFACE
 
 Fields = tuple[tuple[bytes, bytes], ...]

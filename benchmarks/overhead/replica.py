@@ -16,9 +16,10 @@ from functools import partial
 from hpack import Decoder
 
 from benchmarks.overhead.answers import RESPONSE, UNIMPLEMENTED, Answer, Report, control_answers
+from benchmarks.overhead.loop import Loop, now_ns
 from benchmarks.overhead.orders import GO, STOP, Order, find_order, message
 from benchmarks.overhead.steps import Sender, Step, Stream
-from benchmarks.overhead.wire import GREETING, Loop, head, header_frame, now_ns
+from benchmarks.overhead.wire import GREETING, head, header_frame
 from gateway.http2.frames import DATA, END_STREAM, PREFACE
 
 _REPEAT_NS = 10**9

@@ -1,27 +1,23 @@
 """Tasks of the load generator that are measured."""
 
 import random
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from benchmarks.overhead.agent import Agent, Ask, Fields, StreamingAgent
+from benchmarks.overhead.agent import Agent, Ask, StreamingAgent
+from benchmarks.overhead.connecting import Unable, connect, replica_connection
 from benchmarks.overhead.latency import histogram
+from benchmarks.overhead.loop import Loop, now_ns
 from benchmarks.overhead.orders import GO, STOP, Order
 from benchmarks.overhead.tasks import Result, Task
-from benchmarks.overhead.wire import Loop, now_ns
 from gateway.http2.frames import DATA
 
 NS = 10**9
-_CONNECT_NS = _OPEN_NS = 10 * NS
+_OPEN_NS = 10 * NS
 _FINISH_NS = 2 * NS
 """For streams that are still open when the measured time is over."""
 _OWN = 0
-
-
-class Unable(Exception):
-    """The proxy does not do what is asked. The message says what."""
 
 
 def cpu_ns(pid: int) -> int:
@@ -109,7 +105,7 @@ class Streams(Run):
         super().__init__(loop, task, connect(loop, task, StreamingAgent))
         self._opened = 0
         self._step_bytes = self._wanted_bytes = 0
-        self._replicas = [_to_replica(loop, port) for port in task.replica_ports]
+        self._replicas = [replica_connection(loop, port) for port in task.replica_ports]
 
     def start(self) -> None:
         task = self.task
@@ -225,38 +221,3 @@ def _order_one_message(run: Run) -> None:
     body = Order(messages=1, message_bytes=run.task.message_bytes).request(run.task.prompt_bytes)
     for agent in run.agents:
         agent.body = body
-
-
-def connect(loop: Loop, task: Task, kind: type[Agent]) -> list[Agent]:
-    """Return connections whose peers have said what they allow. Raises Unable."""
-    agents: list[Agent] = []
-    for number in range(task.connections):
-        port = task.ports[number % len(task.ports)]
-        sock = socket.create_connection(("127.0.0.1", port), timeout=_CONNECT_NS / NS)
-        agents.append(kind(loop, sock, _request_fields(task.path, port)))
-    deadline_ns = now_ns() + _CONNECT_NS
-    loop.at(deadline_ns, lambda: None)
-    loop.run(lambda: all(agent.is_ready for agent in agents) or now_ns() >= deadline_ns)
-    if not all(agent.is_ready for agent in agents):
-        raise Unable("sends no SETTINGS")
-    allowed = min(agent.max_streams for agent in agents)
-    if task.streams > allowed * len(agents):
-        raise Unable(f"allows {allowed} streams on a connection")
-    return agents
-
-
-def _request_fields(path: str, port: int) -> Fields:
-    return (
-        (b":method", b"POST"),
-        (b":scheme", b"http"),
-        (b":path", path.encode()),
-        (b":authority", b"127.0.0.1:%d" % port),
-        (b"te", b"trailers"),
-        (b"content-type", b"application/grpc"),
-        (b"user-agent", b"benchmark/1"),
-    )
-
-
-def _to_replica(loop: Loop, port: int) -> Agent:
-    sock = socket.create_connection(("127.0.0.1", port), timeout=_CONNECT_NS / NS)
-    return Agent(loop, sock, _request_fields("/benchmark.Replica/Command", port))

@@ -1,7 +1,8 @@
 """Engine steps: which streams get their message at the same moment, and when."""
 
+from benchmarks.overhead.loop import Loop
 from benchmarks.overhead.orders import Order, Stamp
-from benchmarks.overhead.wire import Loop, Wire, head
+from benchmarks.overhead.wire import Wire, head
 from gateway.http2.frames import DATA
 
 

@@ -1,7 +1,7 @@
 """The least that a frame relay in plain Python can do: no limits, no policy, no leases, no metrics, no whole messages,
 and a window that runs out ends it. What the gateway costs above this is what its features cost.
 
-    python -m benchmarks.overhead.proxies.frame_floor PORT REPLICA_PORT ...
+    python -m benchmarks.overhead.peers.floor_proxy PORT REPLICA_PORT ...
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The usual Python proxy: grpc.aio on both sides, messages passed through as bytes.
 
-python -m benchmarks.overhead.proxies.grpc_aio PORT REPLICA_PORT ...
+python -m benchmarks.overhead.peers.grpc_aio_proxy PORT REPLICA_PORT ...
 """
 
 import sys
@@ -11,6 +11,8 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 import uvloop
+
+_RAISED = (("grpc.server.max_pending_requests", 100_000), ("grpc.server.max_pending_requests_hard_limit", 100_000))
 
 
 class PassThrough(grpc.GenericRpcHandler):
@@ -37,7 +39,7 @@ class PassThrough(grpc.GenericRpcHandler):
 
 async def main(port: int, *replica_ports: int) -> None:
     channels = [grpc.aio.insecure_channel(f"127.0.0.1:{replica}") for replica in replica_ports]
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=_RAISED)
     server.add_generic_rpc_handlers((PassThrough(channels),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

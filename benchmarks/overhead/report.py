@@ -1,0 +1,146 @@
+"""The report of a run, as Markdown."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from benchmarks.overhead.figures import DIRECT, Figures, Spread
+from benchmarks.overhead.targets import targets
+
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+
+
+def report(figures: Figures, plots: Sequence[tuple[str, str]] = ()) -> str:
+    """Return the text; `plots` are titles and files."""
+    parts = [
+        _how(figures),
+        "### Targets\n\n" + _targets(figures),
+        "### CPU time a message, and an RPC\n\n" + _cpu(figures),
+        *(f"![{title}]({file})" for title, file in plots),
+        "### Messages and RPCs a second\n\n" + _rates(figures),
+        "### Added latency\n\n" + _latencies(figures),
+        "### Memory\n\n" + _memory(figures),
+        "### What agents and replicas took\n\n" + _ends(figures),
+        _left_out(figures),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _how(figures: Figures) -> str:
+    run = figures.run
+    machine = run.machine
+    return (
+        f"{run.began_at}, {machine.cores} cores of {machine.cpu}, Linux {machine.kernel}, {run.rounds} rounds. Other "
+        f"processes took {machine.busy_with_others:.0%} of the machine meanwhile."
+    )
+
+
+def _targets(figures: Figures) -> str:
+    words = {True: "pass", False: "**fail**", None: "not measured"}
+    rows = ((t.what, t.where, t.limit, t.measured, words[t.is_met]) for t in targets(figures))
+    return table(("target", "shape", "limit", "measured: median (range)", ""), rows)
+
+
+def _cpu(figures: Figures) -> str:
+    text = "Microseconds, user and system, of all processes of a peer: median of the rounds and range."
+    peers = _proxies(figures)
+    return text + "\n\n" + _by_shape(figures, peers, lambda shape, peer: _spread(figures.cpu_us(shape, peer), 1))
+
+
+def _rates(figures: Figures) -> str:
+    shapes = [shape for shape in figures.shapes if not figures.has_latency(shape)]
+    if not shapes:
+        return ""
+    text = (
+        "At one full core, from the CPU time above. In parentheses what was measured, and the share of its core that "
+        "the peer then took: it waits for the slowest agent's message before each step, and for agents and replicas."
+    )
+
+    def cell(shape: str, peer: str) -> str:
+        cpu_us, rate, share = (find(shape, peer) for find in (figures.cpu_us, figures.rate, figures.core_share))
+        if cpu_us is None or rate is None or share is None:
+            return ""
+        if peer == DIRECT:
+            return f"({rate.median:,.0f})"
+        return f"{1e6 / cpu_us.median:,.0f} ({rate.median:,.0f} at {share.median:.0%})"
+
+    return text + "\n\n" + _by_shape(figures, figures.peers, cell, shapes)
+
+
+def _latencies(figures: Figures) -> str:
+    text = (
+        "Microseconds above the way without a proxy, from the moment when a message or RPC was due, whether it could "
+        "be sent then or not: p50 / p99 / p99.9 over all rounds. The first column is that way itself. p99.9 is shown "
+        "and not judged."
+    )
+    shapes = [shape for shape in figures.shapes if figures.has_latency(shape)]
+
+    def cell(shape: str, peer: str) -> str:
+        own = [figures.latency_us(shape, peer, quantile) for quantile in QUANTILES.values()]
+        direct = [figures.latency_us(shape, DIRECT, quantile) for quantile in QUANTILES.values()]
+        if peer != DIRECT:
+            own = [a - b for a, b in zip(own, direct, strict=True)]
+        text = " / ".join("-" if value != value else f"{value:,.0f}" for value in own)
+        return text if figures.keeps_up(shape, peer) else f"{text} (does not keep up)"
+
+    return text + "\n\n" + _by_shape(figures, figures.peers, cell, shapes)
+
+
+def _memory(figures: Figures) -> str:
+    text = (
+        "By what the resident memory of all processes of a peer grew: idle connections, and then streams that have "
+        "asked and not got a token, 100 on a connection, which is counted in."
+    )
+    rows = (
+        (
+            peer,
+            _spread(figures.connection_bytes(peer), 1, 1e3),
+            _spread(figures.stream_bytes(peer), 1, 1e3),
+            ", ".join(f"{name} {rss.median / 1e6:.0f}" for name, rss in figures.rest_bytes(peer).items()),
+        )
+        for peer in _proxies(figures)
+        if figures.rest_bytes(peer)
+    )
+    return text + "\n\n" + table(("peer", "KB a connection", "KB a stream", "MB at rest (RSS)"), rows)
+
+
+def _ends(figures: Figures) -> str:
+    text = "Microseconds of CPU time a message or RPC, replicas + agents."
+
+    def cell(shape: str, peer: str) -> str:
+        ends = [figures.cpu_us(shape, peer, group) for group in (1, 2)]
+        return " + ".join(f"{end.median:.1f}" for end in ends if end)
+
+    return text + "\n\n" + _by_shape(figures, figures.peers, cell)
+
+
+def _left_out(figures: Figures) -> str:
+    if not figures.run.missing:
+        return ""
+    return "Left out:\n\n" + "\n".join(f"- {what}: {why}" for what, why in figures.run.missing.items())
+
+
+def _proxies(figures: Figures) -> list[str]:
+    return [peer for peer in figures.peers if peer != DIRECT]
+
+
+def _by_shape(
+    figures: Figures, peers: Sequence[str], cell: Callable[[str, str], str], shapes: Sequence[str] | None = None
+) -> str:
+    shown = figures.shapes if shapes is None else shapes
+    rows = ((figures.run.titles[shape], *(cell(shape, peer) for peer in peers)) for shape in shown)
+    return table(("shape", *peers), rows)
+
+
+def _spread(found: Spread | None, digits: int, unit: float = 1.0) -> str:
+    if found is None:
+        return ""
+    median, low, high = (f"{value / unit:,.{digits}f}" for value in (found.median, found.low, found.high))
+    return f"{median} ({low} - {high})"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def lines() -> Iterator[Sequence[str]]:
+        yield head
+        yield ["---"] * len(head)
+        yield from rows
+
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines())
