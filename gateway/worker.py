@@ -40,7 +40,7 @@ from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
 from gateway.dispatch.prefix_index.metrics import PrefixMetrics
-from gateway.dispatch.prefix_index.news import NEWS_INTERVAL_S, News, blocks_of
+from gateway.dispatch.prefix_index.news import NEWS_INTERVAL_S, News
 from gateway.dispatch.prefix_index.prompts import PrefixIndex
 from gateway.dispatch.routes import Routes
 from gateway.errors import SettingsError
@@ -128,17 +128,8 @@ class Worker:
 
     def on_fleet(self, message: FleetChanged) -> None:
         change = self._fleet.apply(message.snapshot)
-        for replica_id in change.removed:
-            self._prefixes.close(replica_id)
-        for replica_id in (*change.added, *change.changed, *change.restarted):
-            record = self._fleet.record(replica_id)
-            assert record is not None
-            self._prefixes.open(replica_id, record.incarnation, record.kv_cache_tokens)
+        self._prefixes.follow(change, self._fleet)
         self._relay.apply(change, self._is_ready)
-
-    def _on_prompts(self, message: PromptsRead) -> None:
-        for read in message.reads:
-            self._prefixes.read_elsewhere(read.replica_id, read.incarnation, blocks_of(read))
 
     def _on_prepare(self, message: Prepare) -> None:
         """Try what `_reconfigure` will do."""
@@ -182,7 +173,7 @@ class Worker:
             case TlsChanged():
                 self._contexts.use(message.tls)
             case PromptsRead():
-                self._on_prompts(message)
+                self._prefixes.read_elsewhere(message.reads)
 
     def _on_metrics_asked(self, message: AskMetrics) -> None:
         self._process_metrics.update()

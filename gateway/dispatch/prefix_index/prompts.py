@@ -5,7 +5,9 @@ from functools import lru_cache, partial
 
 from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, BLOCK_TOKENS, chain, seed
 from gateway.dispatch.prefix_index.holders import Holders
-from gateway.types import Usage
+from gateway.dispatch.prefix_index.news import blocks_of
+from gateway.fleet.fleet import Fleet, FleetChange
+from gateway.types import PromptRead, Usage
 
 __all__ = ["BytesPerToken", "PrefixIndex", "Prompt"]
 
@@ -61,6 +63,15 @@ class PrefixIndex:
     def close(self, replica_id: str) -> None:
         self.holders.close(replica_id)
 
+    def follow(self, change: FleetChange, fleet: Fleet) -> None:
+        """Open and close what a snapshot has changed."""
+        for replica_id in change.removed:
+            self.close(replica_id)
+        for replica_id in (*change.added, *change.changed, *change.restarted):
+            record = fleet.record(replica_id)
+            assert record is not None
+            self.open(replica_id, record.incarnation, record.kv_cache_tokens)
+
     def of_ids(self, scope: Scope, ids: bytes) -> "Prompt":
         """Read a prompt of token ids, as fixed32."""
         return Prompt(self, scope, ids, is_text=False)
@@ -72,10 +83,11 @@ class PrefixIndex:
     def blocks(self, scope: Scope, data: bytes, *, is_text: bool) -> Sequence[bytes]:
         return chain(self._seed("text" if is_text else "ids", *scope), data)
 
-    def read_elsewhere(self, replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
-        """Another worker had the replica read a prompt of these blocks."""
-        if self.holders.is_open(replica_id, incarnation):
-            self.holders.use(replica_id, blocks)
+    def read_elsewhere(self, reads: Sequence[PromptRead]) -> None:
+        """Other workers had replicas read these prompts. Raises ValueError where names of blocks are cut."""
+        for read in reads:
+            if self.holders.is_open(read.replica_id, read.incarnation):
+                self.holders.use(read.replica_id, blocks_of(read))
 
     def read(self, replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
         if self.holders.is_open(replica_id, incarnation) and self.holders.use(replica_id, blocks):

@@ -16,6 +16,19 @@ def world() -> tuple[Deciding, PrefixIndex]:
     return Deciding(row("a")), index
 
 
+def test_the_index_follows_the_fleet() -> None:
+    deciding, index = world()
+    index.follow(deciding.apply(row("a"), row("b")._replace(kv_cache_tokens=128)), deciding.fleet)
+    index.of_ids((MODEL, "", ""), IDS).read("b", 1)
+    assert index.of_ids((MODEL, "", ""), IDS).cached_tokens("b") == 128
+    index.follow(deciding.apply(row("a"), row("b", incarnation=2)), deciding.fleet)
+    assert index.of_ids((MODEL, "", ""), IDS).cached_tokens("b") == 0
+    index.of_ids((MODEL, "", ""), IDS).read("b", 2)
+    assert index.of_ids((MODEL, "", ""), IDS).cached_tokens("b") == 960
+    index.follow(deciding.apply(row("a")), deciding.fleet)
+    assert len(index.holders) == 0
+
+
 def asking(index: PrefixIndex) -> Facts:
     prompt = index.of_ids((MODEL, "", ""), IDS)
     return facts(prompt_tokens=prompt.tokens)._replace(prefix=prompt)

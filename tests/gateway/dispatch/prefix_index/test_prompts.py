@@ -103,12 +103,11 @@ def test_another_worker_learns_what_it_was_not_asked_for() -> None:
     index.of_ids(LLAMA, IDS).read("a", 1)
     index.of_ids(LLAMA, IDS).read("a", 1)
     assert len(index.told) == 1
-    for news in index.told:
-        other.read_elsewhere(*news)
+    reads = [PromptRead(replica_id, incarnation, b"".join(blocks)) for replica_id, incarnation, blocks in index.told]
+    other.read_elsewhere(reads)
     assert other.of_ids(LLAMA, IDS).cached_tokens("a") == 960
     assert other.told == []
-    other.read_elsewhere("a", 7, index.told[0][2])
-    other.read_elsewhere("unknown", 1, index.told[0][2])
+    other.read_elsewhere([reads[0]._replace(incarnation=7), reads[0]._replace(replica_id="unknown")])
 
 
 def test_news_are_sent_together_and_bounded() -> None:
