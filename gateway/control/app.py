@@ -10,15 +10,15 @@ import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from socket import socket
+from typing import TYPE_CHECKING
 
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
 from gateway import logs
 from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Reconfigure, TlsChanged
-from gateway.config import Settings
+from gateway.config import Settings, TlsSettings
 from gateway.control.admin import Admin
-from gateway.control.certificate_watch import CertificateWatch
 from gateway.control.discovery.discovery import Discovery
 from gateway.control.fleet_owner import FleetOwner
 from gateway.control.health import Health
@@ -44,6 +44,9 @@ from gateway.errors import SettingsError
 from gateway.metrics import Family, merge
 from gateway.tls.material import Material
 from inference.v1 import admin_pb2, inference_pb2
+
+if TYPE_CHECKING:
+    from gateway.control.certificate_watch import CertificateWatch
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +101,7 @@ class Control:
         self._publisher = Publisher(self._publish, asyncio.get_running_loop().call_later)
         self._owner = FleetOwner(self._publisher.changed)
         self._metrics = ControlMetrics(self._owner)
-        self._certificates = CertificateWatch(settings.tls, self._metrics.registry, self._on_tls, time.time)
+        self._certificates = self._watch_certificates(settings.tls)
         self._listener = Listener(bind(settings.listen), self._on_accepted)
         self._workers = Workers(self._greeting, self._on_available)
         self._supervisors = [
@@ -108,7 +111,7 @@ class Control:
         read = source.read if source is not None else lambda: settings
         self._reconfiguration = Reconfiguration(settings, read, self._prepare, self._apply, self._metrics.registry)
         self._discovery = Discovery(settings, time.monotonic)
-        channels = ReplicaChannels(settings.connect, lambda: self._certificates.material.replicas)
+        channels = ReplicaChannels(settings.connect, lambda: self._material.replicas)
         self._prober = Prober(self._owner, self._gateway_id, channels, settings.probe, time.monotonic)
 
     @property
@@ -124,8 +127,9 @@ class Control:
                     tasks.create_task(self._prober.run(self._discovery.found())),
                     tasks.create_task(self._discovery.run()),
                     tasks.create_task(self._reload_at(reloading or asyncio.Event())),
-                    tasks.create_task(self._certificates.run()),
                 ]
+                if self._certificates is not None:
+                    following.append(tasks.create_task(self._certificates.run()))
                 if self._source is not None and self._source.file is not None:
                     reload = functools.partial(self._reconfiguration.reload, "the file has changed")
                     following.append(tasks.create_task(watch_settings(self._source.file, reload)))
@@ -184,8 +188,7 @@ class Control:
     # What the parts tell each other.
 
     def _greeting(self, worker_id: int) -> tuple[Down, ...]:
-        tls = self._certificates.material
-        configure = Configure(worker_id, self._gateway_id, self._control_address, self._settings, tls)
+        configure = Configure(worker_id, self._gateway_id, self._control_address, self._settings, self._material)
         return configure, FleetChanged(self._owner.snapshot())
 
     async def _reload_at(self, reloading: asyncio.Event) -> None:
@@ -214,6 +217,18 @@ class Control:
             self._listener.start()
         else:
             self._listener.pause()
+
+    def _watch_certificates(self, settings: TlsSettings) -> "CertificateWatch | None":
+        """Return None for plain text. Raises SettingsError."""
+        if not (settings.agents.cert or settings.replicas.ca):
+            return None
+        from gateway.control.certificate_watch import CertificateWatch  # noqa: PLC0415 - it takes 9 MB of memory
+
+        return CertificateWatch(settings, self._metrics.registry, self._on_tls, time.time)
+
+    @property
+    def _material(self) -> Material:
+        return self._certificates.material if self._certificates is not None else Material()
 
     def _on_tls(self, material: Material) -> None:
         self._workers.tell(TlsChanged(material))
