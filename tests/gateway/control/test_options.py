@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import ReplicaSettings, Settings
+from gateway.config import AgentTlsSettings, ReplicaSettings, ReplicaTlsSettings, Settings, TlsSettings
 from gateway.control.options import parse_settings
 from gateway.errors import SettingsError
 
@@ -26,6 +26,21 @@ def test_each_flag_sets_its_setting(tmp_path: Path) -> None:
     assert settings.limits.header_bytes == 4096
 
 
+def test_flags_of_tls_stand_beside_what_the_file_says_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text("tls: {agents: {cert: c, key: old}, reread_interval_s: 1}\n")
+    settings = parse_settings(
+        ["--config", str(file), "--tls-key", "k", "--tls-client-ca", "ca", "--tls-client-cert", "optional"]
+        + ["--replica-tls-ca", "rca", "--replica-tls-cert", "rc", "--replica-tls-key", "rk"]
+        + ["--replica-tls-server-name", "r"]
+    )
+    assert settings.tls == TlsSettings(
+        agents=AgentTlsSettings(cert="c", key="k", client_ca="ca", client_cert="optional"),
+        replicas=ReplicaTlsSettings(ca="rca", cert="rc", key="rk", server_name="r"),
+        reread_interval_s=1.0,
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -34,6 +49,17 @@ def test_each_flag_sets_its_setting(tmp_path: Path) -> None:
         (["--grace-s", "-1"], r"^command line: grace_s: expected float >= 0\.0$"),
         (["--replica", "a"], r"^command line: replicas\[0\]\.address: 'a' is not HOST:PORT$"),
         (["--config", "/nowhere.yaml"], r"^/nowhere\.yaml: No such file or directory$"),
+        (
+            ["--tls-cert", "c"],
+            r"^command line: tls\.agents\.key: missing, and the certificate is of no use without it$",
+        ),
+        (["--tls-client-ca", "c"], r"^command line: tls\.agents\.client_ca: without cert there is no TLS$"),
+        (
+            ["--replica-tls-key", "k"],
+            r"^command line: tls\.replicas\.cert: missing, and the key is of no use without it$",
+        ),
+        (["--replica-tls-server-name", "n"], r"^command line: tls\.replicas\.server_name: without ca there is no TLS$"),
+        (["--tls-client-cert", "maybe"], r"^command line: tls\.agents\.client_cert: invalid enum value 'maybe'$"),
         (["--log-level", "loud"], r"^argument --log-level: invalid choice: 'loud'"),
     ],
 )
