@@ -56,7 +56,7 @@ def test_every_reason_is_explained_to_agents() -> None:
     assert [reason for reason in Reason if f"| `{reason}` | {CODES[reason].name} |" not in page] == []
 
 
-@pytest.mark.parametrize("module", ["gateway.worker", "inference.v1.inference_pb2", "inference.v1.admin_pb2"])
+@pytest.mark.parametrize("module", ["gateway.worker.__main__", "inference.v1.inference_pb2", "inference.v1.admin_pb2"])
 def test_imports_without_grpcio(module: str) -> None:
     program = f"import sys; sys.modules['grpc'] = None; import {module}"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -51,6 +51,14 @@ class Frames:
             del buffer[:start]
 
 
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def framed(message: Down | Up) -> bytes:
+    """Return what goes over the wire: to tell many the same, encode it once."""
+    return frame(_encode(message))
+
+
 def frame(payload: bytes) -> bytes:
     return len(payload).to_bytes(4, "big") + payload
 
@@ -69,7 +77,6 @@ class Channel(asyncio.Protocol, Generic[Sent, Received]):
         on_closed: Callable[[Exception | None], None],
     ) -> None:
         self._decoder = decoder
-        self._encoder = msgspec.msgpack.Encoder()
         self._on_message = on_message
         self._on_closed = on_closed
         self._frames = Frames()
@@ -82,10 +89,14 @@ class Channel(asyncio.Protocol, Generic[Sent, Received]):
 
     def send(self, message: Sent) -> bool:
         """Queue `message` and return at once. False: dropped, as the channel is closed or the peer does not read."""
+        return self.send_framed(framed(message))
+
+    def send_framed(self, message: bytes) -> bool:
+        """As `send`, with what `framed` has made of a message."""
         transport = self._transport
         if transport is None or transport.is_closing() or transport.get_write_buffer_size() > BUFFERED_BYTES_MAX:
             return False
-        transport.write(frame(self._encoder.encode(message)))
+        transport.write(message)
         return True
 
     def close(self) -> None:

@@ -64,6 +64,8 @@ class DescriptorReceiver:
         end.setblocking(False)
         self._end = end
         self._on_accepted = on_accepted
+        self.received = 0
+        """How many ever came, those that were lost here too."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(end.fileno(), self._receive)
 
@@ -80,6 +82,7 @@ class DescriptorReceiver:
             if not payload:
                 self.close()
                 return
+            self.received += 1
             self._adopt([data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS])
 
     def _adopt(self, rights: list[bytes]) -> None:

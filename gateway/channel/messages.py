@@ -9,6 +9,8 @@ from gateway.metrics import Family
 from gateway.tls.material import Material
 from gateway.types import PromptRead, Snapshot
 
+TELL_INTERVAL_S = 0.5
+
 
 class _Message(Struct, frozen=True, tag=True):
     pass
@@ -18,7 +20,9 @@ class Configure(_Message, frozen=True):
     """The first message to a worker, once. It answers with `WorkerReady` when it can take connections."""
 
     worker_id: int
-    """Stays when a crashed worker is replaced."""
+    """Stays when a crashed worker is replaced; below `workers`."""
+    workers: int
+    """How many share the memory that each is given."""
     gateway_id: str
     """Goes to replicas as `x-gateway-id`; one for all workers and control."""
     control_address: str
@@ -102,10 +106,15 @@ class Outcome(_Message, frozen=True):
 
 
 class Counts(_Message, frozen=True):
-    """What the worker holds now: told on change, at most every 50 ms."""
+    """What the worker holds now: told on change, at most every 50 ms, and always within `TELL_INTERVAL_S`, so that
+    silence means that it is stuck."""
 
     connections: int
     streams: int
+    adopted: int
+    """Connections that it was ever handed."""
+    fleet_version: int
+    """Of the snapshot that it goes by."""
 
 
 class Metrics(_Message, frozen=True):

@@ -5,11 +5,12 @@ Names, defaults and ranges stand here and nowhere else. `gateway.settings_file` 
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from gateway.config.base import PositiveSeconds, Seconds, Strict, check, join_address, split_address
+from gateway.config.connections import AgentConnectionSettings
 from gateway.config.discovery import (
     DnsSource,
     FileSource,
@@ -26,6 +27,7 @@ from gateway.config.tls import AgentTlsSettings, ReplicaTlsSettings, TlsSettings
 __all__ = [
     "LIVE",
     "LOG_LEVELS",
+    "AgentConnectionSettings",
     "AgentTlsSettings",
     "AliasSettings",
     "ConnectSettings",
@@ -61,6 +63,7 @@ LIVE = frozenset(
             "discovery",
             "limits",
             "parking_s",
+            "agent_connections",
         ),
         *("opaque_services", "grace_s", "drain_pause_s", "log_level"),
     )
@@ -129,8 +132,10 @@ class Settings(Strict, frozen=True):
     """A Unix socket's path, or HOST:PORT on loopback. Empty: `admin-PORT.sock` in a directory of the user's own."""
     metrics_listen: str = "127.0.0.1:9464"
     """HOST:PORT of /metrics and /health, 9464 as OpenTelemetry's exporters have it. `none`: no HTTP."""
-    workers: int = 1
-    """Processes that relay."""
+    workers: Annotated[int, Meta(ge=1, le=256)] | Literal["auto"] = 1
+    """Processes that relay. `auto`: as many as there are usable cores."""
+    worker_silence_s: PositiveSeconds = 5.0
+    """Without a word from a worker, which says something twice a second; then it is replaced."""
     worker_start_timeout_s: PositiveSeconds = 10.0
     """From its start until it takes connections."""
     log_level: str = "info"
@@ -143,6 +148,8 @@ class Settings(Strict, frozen=True):
     """How long a request waits for a replica to become ready, before it is refused."""
     limits: LimitSettings = LimitSettings()
     """What agents may take."""
+    agent_connections: AgentConnectionSettings = AgentConnectionSettings()
+    """How long agents' connections last."""
     connect: ConnectSettings = ConnectSettings()
     """Connections to replicas."""
     probe: ProbeSettings = ProbeSettings()
@@ -154,8 +161,6 @@ class Settings(Strict, frozen=True):
         check("listen", split_address, self.listen)
         if self.metrics_listen != "none":
             check("metrics_listen", split_address, self.metrics_listen)
-        if self.workers != 1:
-            raise ValueError("workers: only 1 is possible so far")
         if self.log_level not in LOG_LEVELS:
             raise ValueError(f"log_level: {self.log_level!r} is not one of {', '.join(LOG_LEVELS)}")
         for index, name in enumerate(self.opaque_services):

@@ -17,8 +17,10 @@ from grpc_health.v1 import health_pb2
 
 from gateway import logs
 from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Reconfigure, TlsChanged
+from gateway.channel.shared_memory import SharedMemory
 from gateway.config import Settings, TlsSettings
 from gateway.control.admin import Admin
+from gateway.control.cores import usable_cores
 from gateway.control.discovery.discovery import Discovery
 from gateway.control.fleet_owner import FleetOwner
 from gateway.control.health import Health
@@ -35,12 +37,14 @@ from gateway.control.replica_channels import ReplicaChannels
 from gateway.control.services import running_server
 from gateway.control.settings_watch import watch_settings
 from gateway.control.signals import Signals
+from gateway.control.slots import Slots
 from gateway.control.sockets import admin_target, control_path
 from gateway.control.supervisor import EXIT_MARGIN_S, Supervisor, WorkerFailed
 from gateway.control.usable import check_usable
-from gateway.control.worker_process import COMMAND
+from gateway.control.worker_process import COMMAND, Launch
 from gateway.control.workers import Workers
 from gateway.errors import SettingsError
+from gateway.fleet.shared_counters import Rows, size_bytes
 from gateway.metrics import Family, merge
 from gateway.tls.material import Material
 from inference.v1 import admin_pb2, inference_pb2
@@ -103,10 +107,17 @@ class Control:
         self._metrics = ControlMetrics(self._owner)
         self._certificates = self._watch_certificates(settings.tls)
         self._listener = Listener(bind(settings.listen), self._on_accepted)
-        self._workers = Workers(self._greeting, self._on_available)
+        self._worker_count = settings.workers if isinstance(settings.workers, int) else usable_cores()
+        self._memory = SharedMemory.made(size_bytes(self._worker_count))
+        launch = Launch(worker_command, self._memory.fd)
+        rows = Rows(self._memory.view, self._worker_count)
+        self._workers = Workers(self._greeting, self._on_available, rows)
+        self._slots = Slots(rows, lambda: self._workers.fleet_version)
         self._supervisors = [
-            Supervisor(worker_id, worker_command, settings, self._workers, self._metrics.heard, self._metrics.restarts)
-            for worker_id in range(settings.workers)
+            Supervisor(
+                worker_id, launch, settings, self._workers, self._metrics.heard, self._metrics.restarts
+            )
+            for worker_id in range(self._worker_count)
         ]
         read = source.read if source is not None else lambda: settings
         self._reconfiguration = Reconfiguration(settings, read, self._prepare, self._apply, self._metrics.registry)
@@ -141,6 +152,7 @@ class Control:
                     task.cancel()
         finally:
             self._listener.close()
+            self._memory.close()
 
     @asynccontextmanager
     async def _services(self) -> AsyncGenerator[grpc.aio.Server, None]:
@@ -188,8 +200,10 @@ class Control:
     # What the parts tell each other.
 
     def _greeting(self, worker_id: int) -> tuple[Down, ...]:
-        configure = Configure(worker_id, self._gateway_id, self._control_address, self._settings, self._material)
-        return configure, FleetChanged(self._owner.snapshot())
+        configure = Configure(
+            worker_id, self._worker_count, self._gateway_id, self._control_address, self._settings, self._material
+        )
+        return configure, FleetChanged(self._slots.assign(self._owner.snapshot()))
 
     async def _reload_at(self, reloading: asyncio.Event) -> None:
         """Never returns."""
@@ -241,7 +255,7 @@ class Control:
 
     def _publish(self) -> None:
         """Workers first: who is told that a replica is ready must find it so."""
-        self._workers.tell(FleetChanged(self._owner.snapshot()))
+        self._workers.tell(FleetChanged(self._slots.assign(self._owner.snapshot())))
         self._health.set_ready(self._owner.has_ready())
 
     async def _worker_families(self) -> Sequence[Family]:

@@ -64,6 +64,10 @@ def _check_policies(settings: Settings) -> None:
     choose(settings, Random(0))
 
 
+def _workers(word: str) -> int | str:
+    return word if word == "auto" else int(word)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="inference-gateway serve",
@@ -118,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help=f"from NOT_SERVING to the closed listener ({_DEFAULTS.drain_pause_s:g})",
     )
+    how.add_argument("--workers", type=_workers, metavar="N", help="processes that relay; auto: one a core (1)")
     how.add_argument("--config", metavar="FILE", type=Path, help="settings as YAML")
     how.add_argument("--log-level", choices=LOG_LEVELS, metavar="LEVEL", help=f"{', '.join(LOG_LEVELS)} (info)")
     return parser

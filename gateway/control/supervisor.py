@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from gateway import logs
-from gateway.channel.messages import Outcome
+from gateway.channel.messages import TELL_INTERVAL_S, Outcome
 from gateway.config import Settings
 from gateway.control.backoff import Backoff
-from gateway.control.worker_process import WorkerProcess, running_worker
+from gateway.control.worker_process import Launch, WorkerProcess, running_worker
 from gateway.control.workers import Workers
 from gateway.metrics import Counter
 
@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 EXIT_MARGIN_S = 2.0
 """What a worker may take beyond its grace, before it is killed."""
+
+_LOOK_S = 2 * TELL_INTERVAL_S
 
 STABLE_S = 60.0
 """A worker that lived so long is replaced at once."""
@@ -30,14 +32,14 @@ class Supervisor:
     def __init__(
         self,
         worker_id: int,
-        command: Sequence[str],
+        launch: Launch,
         settings: Settings,
         workers: Workers,
         on_outcome: Callable[[Outcome], None],
         restarts: Counter,
     ) -> None:
         self._worker_id = worker_id
-        self._command = command
+        self._launch = launch
         self.settings = settings
         self._workers = workers
         self._on_outcome = on_outcome
@@ -49,9 +51,10 @@ class Supervisor:
     async def run(self) -> None:
         """Return when the worker has ended after `drain`. Raises WorkerFailed."""
         while not self._draining.is_set():
-            async with running_worker(self._command, self._worker_id, self._on_outcome) as worker:
+            async with running_worker(self._launch, self._worker_id, self._on_outcome) as worker:
                 await self._live(worker)
                 code = await self._end(worker)
+            self._workers.bury(self._worker_id)
             if not self._draining.is_set():
                 await self._after(_how(code))
 
@@ -77,9 +80,22 @@ class Supervisor:
     async def _until_closed(self, worker: WorkerProcess) -> None:
         loop = asyncio.get_running_loop()
         ready_at = loop.time()
-        await worker.until_closed()
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._watch(worker))
+            await worker.until_closed()
+            watching.cancel()
         if loop.time() - ready_at > STABLE_S:
             self._backoff.reset()
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        """Kill it when it is silent for too long. Counted in looks: while we do not run ourselves, nobody is silent."""
+        silent_looks = 0
+        while silent_looks * _LOOK_S < self.settings.worker_silence_s:
+            before = worker.messages
+            await asyncio.sleep(_LOOK_S)
+            silent_looks = silent_looks + 1 if worker.messages == before else 0
+            worker.is_late = silent_looks > 1
+        worker.kill("is silent")
 
     async def _end(self, worker: WorkerProcess) -> int:
         """It takes no more connections; let it finish what it has."""

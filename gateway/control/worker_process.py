@@ -8,9 +8,10 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import NamedTuple
 
 from gateway import logs
-from gateway.channel.channel import Channel, open_control_end
+from gateway.channel.channel import Channel, framed, open_control_end
 from gateway.channel.descriptors import DescriptorSender, descriptors_pair
 from gateway.channel.messages import (
     AskMetrics,
@@ -32,8 +33,14 @@ _log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-P", "-m", "gateway.worker")
 
 _STDERR = 2
-_STUCK_S = 10.0
-"""A worker that takes no connection for so long, although hundreds wait for it, does nothing else either."""
+
+
+class Launch(NamedTuple):
+    """How a worker is started."""
+
+    command: Sequence[str]
+    memory_fd: int
+    """Of the memory that all workers share."""
 
 
 class WorkerProcess:
@@ -43,38 +50,51 @@ class WorkerProcess:
         self.worker_id = worker_id
         self.is_ready = False
         """It takes connections."""
-        self.streams = 0
-        self.connections = 0
-        """As last told, and those handed over since."""
+        self.told = Counts(0, 0, 0, -1)
+        """As it last said."""
+        self.messages = 0
+        """How many it has ever sent."""
+        self.is_late = False
+        """It has not said anything for longer than it should."""
         self.families: Sequence[Family] = ()
         """Its metrics, as last told."""
         self.on_prompts: Callable[[PromptsRead], object] = lambda message: None
         self._on_outcome = on_outcome
         self._ready_or_closed = asyncio.Event()
         self._closed = asyncio.Event()
-        self._answered = asyncio.Event()
-        self._prepared: dict[int, asyncio.Future[str]] = {}
-        self._busy_at: float | None = None
+        self._handed_over = 0
         self._asked = 0
+        self._awaited: dict[tuple[type[Up], int], asyncio.Future[Up | None]] = {}
         self._is_killed = False
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel[Down, Up] | None = None
         self._descriptors: DescriptorSender | None = None
 
     def __repr__(self) -> str:
-        return f"<WorkerProcess {self.worker_id}: {self.connections} connections, {self.streams} streams>"
+        return f"<WorkerProcess {self.worker_id}: {self.told}, {self.unreported} more connections>"
 
-    async def start(self, command: Sequence[str]) -> None:
-        """Start the process; it gets `--channel-fd N --descriptors-fd M`."""
+    @property
+    def unreported(self) -> int:
+        """Connections handed over that it had not seen when it last told."""
+        return self._handed_over - self.told.adopted
+
+    def busyness(self, streams_a_connection: float) -> tuple[bool, float, int]:
+        """Return what to compare workers by, where a new connection brings so many streams."""
+        told, unreported = self.told, self.unreported
+        return self.is_late, told.streams + streams_a_connection * unreported, told.connections + unreported
+
+    async def start(self, launch: Launch) -> None:
+        """Start the process; it gets `--channel-fd N --descriptors-fd N --memory-fd N`."""
         ours, theirs = socket.socketpair()
         our_descriptors, their_descriptors = descriptors_pair()
         self._descriptors = DescriptorSender(our_descriptors)
         with theirs, their_descriptors:
             self._channel = await open_control_end(ours, self._on_message, self._on_closed)
-            inherited = (theirs.fileno(), their_descriptors.fileno())
+            inherited = (theirs.fileno(), their_descriptors.fileno(), launch.memory_fd)
             self._process = await asyncio.create_subprocess_exec(
-                *command,
+                *launch.command,
                 *("--channel-fd", str(inherited[0]), "--descriptors-fd", str(inherited[1])),
+                *("--memory-fd", str(launch.memory_fd)),
                 pass_fds=inherited,
                 stdin=asyncio.subprocess.DEVNULL,
                 # Stdout is control's own, for the line that says where it listens.
@@ -84,49 +104,50 @@ class WorkerProcess:
             )
 
     def send(self, message: Down) -> None:
+        self.send_framed(framed(message))
+
+    def send_framed(self, message: bytes) -> None:
         channel = self._channel
-        if channel is not None and channel.is_open and not channel.send(message):
+        if channel is not None and channel.is_open and not channel.send_framed(message):
             self.kill("does not read its channel")
 
     def hand_over(self, accepted: socket.socket) -> bool:
         """Give it a connection. False: it takes none now, being gone, or busy with those that it has been given."""
-        if self._descriptors is None:
-            return False
         try:
-            took = self._descriptors.send(accepted)
+            took = self._descriptors is not None and self._descriptors.send(accepted)
         except BlockingIOError:
-            now_s = asyncio.get_running_loop().time()
-            self._busy_at = now_s if self._busy_at is None else self._busy_at
-            if now_s - self._busy_at > _STUCK_S:
-                self.kill("does not take connections")
-            return False
-        self._busy_at = None
+            return False  # one that is stuck is silent, too
         if took:
-            self.connections += 1
+            self._handed_over += 1
         elif not self._closed.is_set():
             self.kill("does not take connections")
         return took
 
-    async def ask_metrics(self) -> None:
-        """Return when `families` are newer than this call, or the worker has gone."""
-        if self._closed.is_set():
-            return
+    async def ask_metrics(self, timeout_s: float) -> None:
+        """Return when `families` are newer than this call, it is late, or it has gone."""
         self._asked += 1
-        asked = self._asked
-        self._answered.clear()
-        self.send(AskMetrics(asked))
-        await self._answered.wait()
+        await self._ask(AskMetrics(self._asked), (Metrics, self._asked), timeout_s)
 
-    async def prepare(self, message: Prepare) -> str:
-        """Return why the worker cannot use these settings; empty where it can, or has gone."""
+    async def prepare(self, message: Prepare, timeout_s: float) -> str:
+        """Return why it cannot use these settings; empty: it can, or has gone."""
+        answer = await self._ask(message, (Prepared, message.id), timeout_s)
+        if answer is None and self.is_ready:
+            return f"worker {self.worker_id} does not answer"
+        return answer.error if isinstance(answer, Prepared) else ""
+
+    async def _ask(self, question: Down, answer: tuple[type[Up], int], timeout_s: float) -> Up | None:
+        """Return the message of this type and id. None: it is late, or has gone."""
         if self._closed.is_set():
-            return ""
-        answer = self._prepared[message.id] = asyncio.get_running_loop().create_future()
+            return None
+        self._awaited[answer] = awaited = asyncio.get_running_loop().create_future()
+        self.send(question)
         try:
-            self.send(message)
-            return await answer
+            async with asyncio.timeout(timeout_s):
+                return await awaited
+        except TimeoutError:
+            return None
         finally:
-            del self._prepared[message.id]
+            del self._awaited[answer]
 
     async def until_ready(self) -> bool:
         """False: it ended before."""
@@ -165,6 +186,7 @@ class WorkerProcess:
             await self._process.wait()
 
     def _on_message(self, message: Up) -> None:
+        self.messages += 1
         match message:
             case WorkerReady():
                 self.is_ready = True
@@ -174,37 +196,36 @@ class WorkerProcess:
             case PromptsRead():
                 self.on_prompts(message)
             case Counts():
-                self.connections, self.streams = message.connections, message.streams
+                self.told = message
             case Metrics():
                 self.families = message.families
-                if message.id == self._asked:
-                    self._answered.set()
+                self._answer((Metrics, message.id), message)
             case Prepared():
-                self._on_prepared(message.id, message.error)
+                self._answer((Prepared, message.id), message)
 
-    def _on_prepared(self, asked: int, error: str) -> None:
-        answer = self._prepared.get(asked)
-        if answer is not None and not answer.done():
-            answer.set_result(error)
+    def _answer(self, question: tuple[type[Up], int], answer: Up | None) -> None:
+        awaited = self._awaited.get(question)
+        if awaited is not None and not awaited.done():
+            awaited.set_result(answer)
 
     def _on_closed(self, error: Exception | None) -> None:
         if error is not None:
             _log.error(logs.line("worker_channel_lost", worker=self.worker_id, reason=error))
         self.is_ready = False
-        for event in (self._closed, self._ready_or_closed, self._answered):
-            event.set()
-        for asked in self._prepared:
-            self._on_prepared(asked, "")
+        self._closed.set()
+        self._ready_or_closed.set()
+        for question in self._awaited:
+            self._answer(question, None)
 
 
 @contextlib.asynccontextmanager
 async def running_worker(
-    command: Sequence[str], worker_id: int, on_outcome: Callable[[Outcome], None]
+    launch: Launch, worker_id: int, on_outcome: Callable[[Outcome], None]
 ) -> AsyncGenerator[WorkerProcess, None]:
     """The process lives no longer than the context."""
     worker = WorkerProcess(worker_id, on_outcome)
     try:
-        await worker.start(command)
+        await worker.start(launch)
         yield worker
     finally:
         await worker.end()

@@ -4,23 +4,37 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 
+from gateway.channel.channel import framed
 from gateway.channel.messages import Down, Prepare
 from gateway.config import Settings
 from gateway.control.worker_process import WorkerProcess
 from gateway.errors import SettingsError
+from gateway.fleet.shared_counters import Rows
 from gateway.metrics import Family, lasting, merge
 
 
 class Workers:
     """`greeting` returns what a new worker is told first, given its id. `on_available` is told when the first can take
-    connections, and when the last cannot any more."""
+    connections, and when the last cannot any more. In `rows` they count."""
 
-    def __init__(self, greeting: Callable[[int], Sequence[Down]], on_available: Callable[[bool], None]) -> None:
+    def __init__(
+        self, greeting: Callable[[int], Sequence[Down]], on_available: Callable[[bool], None], rows: Rows
+    ) -> None:
         self._greeting = greeting
         self._on_available = on_available
+        self._rows = rows
         self._running: list[WorkerProcess] = []
         self._retired: list[Family] = []
         self._asked = 0
+
+    @property
+    def running(self) -> Sequence[WorkerProcess]:
+        return tuple(self._running)
+
+    @property
+    def fleet_version(self) -> int:
+        """That every worker has reached."""
+        return min((worker.told.fleet_version for worker in self._running), default=-1)
 
     def add(self, worker: WorkerProcess) -> None:
         """Greet it, and tell it what all are told from now on."""
@@ -35,52 +49,55 @@ class Workers:
         self._on_available(True)
 
     def remove(self, worker: WorkerProcess) -> None:
-        """It has ended; what it counted stays."""
+        """It has ended, or will without doing more; what it counted stays."""
         self._running.remove(worker)
         self._retired = merge([self._retired, lasting(worker.families)])
         if not any(each.is_ready for each in self._running):
             self._on_available(False)
 
+    def bury(self, worker_id: int) -> None:
+        """Its process is no more: nothing is in flight in it."""
+        self._rows.bury(worker_id)
+
     def tell(self, message: Down, but: WorkerProcess | None = None) -> None:
-        for worker in tuple(self._running):
+        encoded = framed(message)
+        for worker in self.running:
             if worker is not but:
-                worker.send(message)
+                worker.send_framed(encoded)
 
     async def prepare(self, settings: Settings, timeout_s: float) -> None:
         """Raises SettingsError where a worker cannot use these settings, or does not answer."""
         self._asked += 1
         message = Prepare(self._asked, settings)
-        try:
-            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as tasks:
-                answers = [tasks.create_task(worker.prepare(message)) for worker in self._running]
-        except TimeoutError:
-            raise SettingsError("a worker does not answer") from None
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(worker.prepare(message, timeout_s)) for worker in self.running]
         for answer in answers:
             if error := answer.result():
                 raise SettingsError(error)
 
     def kill(self, reason: str) -> None:
-        for worker in tuple(self._running):
+        for worker in self.running:
             worker.kill(reason)
 
     def hand_over(self, accepted: socket.socket) -> bool:
         """Give the connection to the worker with the fewest streams, then the fewest connections. False: none takes it
         now, and it is still the caller's."""
         ready = [worker for worker in self._running if worker.is_ready]
-        for worker in sorted(ready, key=lambda worker: (worker.streams, worker.connections)):
+        streams, connections = sum(each.told.streams for each in ready), sum(each.told.connections for each in ready)
+        # Those handed over and not reported yet will bring as many streams as others do, or a burst of connections
+        # would go to whoever had the fewest streams before it.
+        expected = streams / connections if connections else 0.0
+        for worker in sorted(ready, key=lambda worker: worker.busyness(expected)):
             if worker.hand_over(accepted):
                 return True
         return False
 
     async def families(self, timeout_s: float) -> Sequence[Family]:
         """Return what all workers, the dead ones too, have counted. One that is late counts as it last said."""
-        running = tuple(self._running)
-        try:
-            async with asyncio.timeout(timeout_s), asyncio.TaskGroup() as tasks:
-                for worker in running:
-                    tasks.create_task(worker.ask_metrics())
-        except TimeoutError:
-            pass
+        running = self.running
+        async with asyncio.TaskGroup() as tasks:
+            for worker in running:
+                tasks.create_task(worker.ask_metrics(timeout_s))
         # One that died while it was asked is among the retired by now.
         living = [worker.families for worker in running if worker in self._running]
         return merge([self._retired, *living])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.dispatch.dispatch import Dispatcher
 from gateway.dispatch.parked import Key, Lines, Parked, key_of
 from gateway.errors import Reason, Refused
+from gateway.fleet.counters import LocalTally, Tally
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease
 from gateway.types import Facts, Wait
@@ -29,10 +30,22 @@ class Admission:
     of one model with the same replicas excluded form a line: while its first must wait all of it does, and no other.
     """
 
-    def __init__(self, fleet: Fleet, dispatcher: Dispatcher, parking: Parking, on_dirty: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        dispatcher: Dispatcher,
+        parking: Parking,
+        on_dirty: Callable[[], None],
+        on_waiting: Callable[[], None] = lambda: None,
+        tally: Tally | None = None,
+    ) -> None:
+        """`on_waiting` is called when the first parks where none did. `tally` knows how many other workers have parked,
+        which count against the bound."""
         self._dispatcher = dispatcher
         self.parking = parking
         self._on_dirty = on_dirty
+        self._on_waiting = on_waiting
+        self._tally = tally or LocalTally()
         self._lines = Lines()
         self._arrivals = 0
         self._is_dirty = False
@@ -66,7 +79,7 @@ class Admission:
     def cancel(self, parked: Parked) -> None:
         """Let it leave, if it has not ended."""
         if not parked.is_over:
-            self._lines.leave(parked)
+            self._leave(parked)
             self.mark_dirty()  # who was behind it may need less than it did
 
     def expire(self, parked: Parked) -> Refused:
@@ -84,7 +97,7 @@ class Admission:
                 if may_wait:
                     stopped.add(parked.key)
                 else:
-                    self._lines.leave(parked)
+                    self._leave(parked)
                     parked.granted(outcome)
         except BaseException:
             self.mark_dirty()  # a callback that fails ends its own request, not the turn of the others
@@ -113,12 +126,20 @@ class Admission:
     ) -> Refused | Parked:
         if not self.parking.time_s:
             return refusal
-        if len(self._lines) >= self.parking.max_requests:
-            return self._overloaded(f"{len(self._lines)} requests wait already")
+        waiting = len(self._lines) + self._tally.elsewhere()
+        if waiting >= self.parking.max_requests:
+            return self._overloaded(f"{waiting} requests wait already")
         self._arrivals += 1
         parked = Parked(facts, frozenset(excluded), granted, self._arrivals, now_s + self.parking.time_s, refusal)
         self._lines.push(parked)
+        self._tally.set(len(self._lines))
+        if len(self._lines) == 1:
+            self._on_waiting()
         return parked
+
+    def _leave(self, parked: Parked) -> None:
+        self._lines.leave(parked)
+        self._tally.set(len(self._lines))
 
     def _overloaded(self, why: str) -> Refused:
         return Refused(Reason.OVERLOADED, why, retry_after_s=self._dispatcher.pushback())

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from gateway.types import ReplicaRecord
 
-__all__ = ["Counters", "InFlight", "LocalCounters"]
+__all__ = ["Counters", "InFlight", "LocalCounters", "LocalTally", "Tally"]
 
 InFlight = tuple[int, int, int]
 """Requests, prefill tokens, context tokens: as in `View`."""
@@ -108,3 +108,24 @@ class LocalCounters:
             self._closing.remove(slot)
             del self._slots[self._lives.pop(slot)]
             self._free.append(slot)
+
+
+class Tally(Protocol):
+    """How much of something all workers hold."""
+
+    def set(self, value: int) -> None:
+        """Say how much it is here."""
+        ...
+
+    def elsewhere(self) -> int:
+        """How much it is in the others."""
+        ...
+
+
+class LocalTally:
+    """Where there are no others."""
+
+    def set(self, value: int) -> None: ...
+
+    def elsewhere(self) -> int:
+        return 0

@@ -11,6 +11,7 @@ from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import FieldList
 from gateway.http2.preface import Greeting
 from gateway.http2.streams import Stream
+from gateway.relay.age import Age
 from gateway.relay.exchange import Exchange
 from gateway.relay.plain_answer import PlainAnswer
 from gateway.relay.socket_connection import SocketConnection
@@ -54,6 +55,7 @@ class AgentConnection(SocketConnection):
         """Counted under it; None while it is not."""
         self._idle_at: float | None = None
         self._stuck_at: float | None = None
+        self._age = Age(relay.connections, relay.clock(), relay.rng)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -124,7 +126,6 @@ class AgentConnection(SocketConnection):
 
     def sweep(self, now_s: float) -> int:
         """End what takes too long, and return how much memory this agent holds, bytes, estimated."""
-        limits = self._relay.limits
         streams = self.http2.streams
         for stream in tuple(streams.values()):
             if isinstance(stream.receiver, Exchange | PlainAnswer):
@@ -132,15 +133,16 @@ class AgentConnection(SocketConnection):
         exchanges = [stream.receiver for stream in streams.values() if isinstance(stream.receiver, Exchange)]
         self._bound_unread(exchanges)
         self._end_if_stuck(now_s)
-        if streams:
-            self._idle_at = None
-        elif self._idle_at is None:
-            self._idle_at = now_s
-        elif now_s - self._idle_at > limits.idle_timeout_s:
-            self._relay.metrics.met(Limit.IDLE_TIMEOUT)
-            self.abort(ErrorCode.NO_ERROR, "idle")
+        self._end_if_old(now_s)
+        self._end_if_idle(now_s)
         held_bytes = sum(exchange.held_bytes for exchange in exchanges)
         return _CONNECTION_BYTES + len(streams) * _STREAM_BYTES + held_bytes
+
+    def drain(self) -> None:
+        # From now on it has its time to answer, however long it was idle before.
+        if not self.http2.is_draining:
+            self._idle_at = None
+        super().drain()
 
     def end(self, limit: Limit) -> None:
         """Let go of all that this agent holds, at once."""
@@ -193,6 +195,25 @@ class AgentConnection(SocketConnection):
     def _fail_handshake(self, cause: Cause, code: ErrorCode) -> None:
         self._fault = HandshakeFault(cause)
         self.abort(code, str(self._fault))
+
+    def _end_if_old(self, now_s: float) -> None:
+        if self._age.is_over(now_s):
+            self.abort(ErrorCode.NO_ERROR, "old")
+        elif self._age.is_old(now_s):
+            self.drain()
+
+    def _end_if_idle(self, now_s: float) -> None:
+        """Without streams, ask it to leave; where it was asked and says nothing, close."""
+        if self.http2.streams:
+            self._idle_at = None
+        elif self._idle_at is None:
+            self._idle_at = now_s
+        elif self.http2.is_draining:
+            if now_s - self._idle_at > _LINGER_S:
+                self.abort(ErrorCode.NO_ERROR, "drain")
+        elif now_s - self._idle_at > self._relay.limits.idle_timeout_s:
+            self._relay.metrics.met(Limit.IDLE_TIMEOUT)
+            self.drain()
 
     def _fault_by_words(self) -> HandshakeFault:
         fault = self.http2.fault

@@ -1,10 +1,11 @@
 """What the connections and exchanges of one worker share."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.config import LimitSettings
+from gateway.config import AgentConnectionSettings, LimitSettings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission
 from gateway.dispatch.routes import Routes
@@ -45,28 +46,29 @@ class Relay:
     control: Pool
     new_pool: Callable[[str], Pool]
     """From replica id."""
+    memory: RequestMemory
+    connections: AgentConnectionSettings
+    """For those that begin from now on."""
+    rng: random.Random
     on_counts: Callable[[], None]
     """The number of connections has changed."""
     agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
     agent_limits: Limits = field(init=False)
-    memory: RequestMemory = field(init=False)
     peers: Peers = field(init=False)
     is_refusing: bool = field(default=False, init=False)
     """Agents hold so much memory that no more work is taken (relay.sweeper)."""
     _idle: "asyncio.Future[None] | None" = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.memory = RequestMemory(self.limits.buffered_bytes)
         self.peers = Peers(self.limits)
         self.limit(self.limits)
 
     def limit(self, limits: LimitSettings) -> None:
-        """Set the limits of connections and requests that begin from now on."""
-        self.limits = limits
+        """Go by these limits from now on; what has begun keeps those that it began with."""
+        self.limits = self.peers.limits = limits
         self.memory.limit_bytes = limits.buffered_bytes
         self.agent_limits = agent_limits(limits)
-        self.peers.limits = limits
         self.handshakes.limit = limits.handshakes
 
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:

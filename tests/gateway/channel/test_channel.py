@@ -12,6 +12,8 @@ from gateway.channel import channel as channel_module
 from gateway.channel.channel import Channel, ChannelError, Frames, frame, open_control_end, open_worker_end
 from gateway.channel.messages import (
     AskMetrics,
+    Commit,
+    Committed,
     Configure,
     Counts,
     Down,
@@ -20,6 +22,8 @@ from gateway.channel.messages import (
     Metrics,
     Outcome,
     OutcomeKind,
+    Prepare,
+    Prepared,
     Up,
     WorkerReady,
 )
@@ -36,15 +40,19 @@ REPLICAS = (
     ReplicaRecord("b", "127.0.0.1:2", 0, ReplicaState.STARTING, None, 0.5, None),
 )
 DOWN: list[Down] = [
-    Configure(0, "gateway", "/tmp/control.sock", Settings()),
+    Configure(0, 4, "gateway", "/tmp/control.sock", Settings()),
     FleetChanged(Snapshot(9, REPLICAS)),
+    Prepare(7, Settings(policy="random", workers="auto")),
+    Commit(7),
     Drain(3.0),
     AskMetrics(4),
 ]
 UP: list[Up] = [
     WorkerReady(),
     Outcome("a", 3, OutcomeKind.CONNECTION_LOST),
-    Counts(2, 200),
+    Counts(2, 200, 5, 9),
+    Prepared(7, "no such policy"),
+    Committed(7),
     Metrics(4, [Family("x_total", Kind.COUNTER, "X.", ("replica",), (), [Sample(("a",), [1.0])])]),
 ]
 

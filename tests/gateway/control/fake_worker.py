@@ -13,7 +13,10 @@ import time
 from gateway.channel.channel import Channel, open_worker_end
 from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import (
+    TELL_INTERVAL_S,
     AskMetrics,
+    Commit,
+    Committed,
     Configure,
     Counts,
     Down,
@@ -21,6 +24,8 @@ from gateway.channel.messages import (
     Metrics,
     Outcome,
     OutcomeKind,
+    Prepare,
+    Prepared,
     Up,
     WorkerReady,
 )
@@ -35,13 +40,17 @@ class FakeWorker:
         self._adopted = self._registry.counter("inference_gateway_adopted_total", "").child()
         self._held = self._registry.gauge("inference_gateway_held", "").child()
         self._agents: set[asyncio.Task[None]] = set()
+        self._policy = self._prepared = ""
+        self._received = 0
         self._ending = asyncio.Event()
         self._channel: Channel[Up, Down]
 
     async def run(self, channel_end: socket.socket, descriptors_end: socket.socket) -> None:
         receiver = DescriptorReceiver(descriptors_end, self._adopt)
         self._channel = await open_worker_end(channel_end, self._obey, lambda _: self._ending.set())
+        telling = self._tasks.create_task(self._tell())
         await self._ending.wait()
+        telling.cancel()
         receiver.close()
         for agent in self._agents:
             agent.cancel()
@@ -50,11 +59,18 @@ class FakeWorker:
     def _obey(self, message: Down) -> None:
         match message:
             case Configure() if self._mode != "silent":
+                self._policy = message.settings.policy
                 self._channel.send(WorkerReady())
                 self._channel.send(Outcome("a", 1, OutcomeKind.ANSWERED))
             case AskMetrics():
                 self._held.set(len(self._agents))
                 self._channel.send(Metrics(message.id, self._registry.dump()))
+            case Prepare() if self._mode != "mute":
+                self._prepared = message.settings.policy
+                self._channel.send(Prepared(message.version, "no" if self._prepared == self._mode else ""))
+            case Commit():
+                self._policy = self._prepared
+                self._channel.send(Committed(message.version))
             case Drain() if self._mode != "stubborn":
                 self._ending.set()
             case _:
@@ -62,19 +78,32 @@ class FakeWorker:
 
     def _adopt(self, accepted: socket.socket) -> None:
         self._adopted.add()
-        agent = self._tasks.create_task(_greet(accepted))
+        self._received += 1
+        agent = self._tasks.create_task(self._greet(accepted))
         self._agents.add(agent)
-        agent.add_done_callback(self._agents.discard)
-        self._channel.send(Counts(len(self._agents), len(self._agents)))
+        agent.add_done_callback(self._left)
+        self._count()
 
+    def _left(self, agent: asyncio.Task[None]) -> None:
+        self._agents.discard(agent)
+        self._count()
 
-async def _greet(accepted: socket.socket) -> None:
-    reader, writer = await asyncio.open_connection(sock=accepted)
-    writer.write(b"%d\n" % os.getpid())
-    while said := await reader.readline():
-        if said == b"crash\n":
-            os._exit(3)
-    writer.close()
+    def _count(self) -> None:
+        streams = len(self._agents) if self._mode == "busy" else 0
+        self._channel.send(Counts(len(self._agents), streams, self._received, 0))
+
+    async def _tell(self) -> None:
+        while True:
+            self._count()
+            await asyncio.sleep(TELL_INTERVAL_S)
+
+    async def _greet(self, accepted: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted)
+        writer.write(b"%d %s\n" % (os.getpid(), self._policy.encode()))
+        while said := await reader.readline():
+            if said == b"crash\n":
+                os._exit(3)
+        writer.close()
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -85,9 +114,10 @@ async def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=["well", "dies", "silent", "deaf", "stubborn"])
+    parser.add_argument("mode", choices=["well", "dies", "silent", "deaf", "stubborn", "busy", "mute", "random"])
     parser.add_argument("--channel-fd", type=int)
     parser.add_argument("--descriptors-fd", type=int)
+    parser.add_argument("--memory-fd", type=int)
     parsed = parser.parse_args()
     if parsed.mode == "dies":
         sys.exit(5)

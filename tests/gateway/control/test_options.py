@@ -17,13 +17,17 @@ def test_each_flag_sets_its_setting(tmp_path: Path) -> None:
     settings = parse_settings(
         ["--config", str(file), "--listen", "0.0.0.0:80", "--replica", "a:1", "--replica", "b:1"]
         + ["--policy", "random", "--opaque-service", "a.B", "--metrics-listen", "none", "--admin-listen", "/run/a.sock"]
-        + ["--grace-s", "5", "--parking-s", "2.5", "--drain-pause-s", "0", "--log-level", "debug"]
+        + ["--workers", "3", "--grace-s", "5", "--parking-s", "2.5", "--drain-pause-s", "0", "--log-level", "debug"]
     )
     assert settings.replicas == (ReplicaSettings(address="a:1"), ReplicaSettings(address="b:1"))
     assert (settings.listen, settings.metrics_listen, settings.admin_listen) == ("0.0.0.0:80", "none", "/run/a.sock")
     assert (settings.policy, settings.opaque_services, settings.log_level) == ("random", ("a.B",), "debug")
     assert (settings.grace_s, settings.parking_s, settings.drain_pause_s) == (5.0, 2.5, 0.0)
-    assert settings.limits.header_bytes == 4096
+    assert (settings.limits.header_bytes, settings.workers) == (4096, 3)
+
+
+def test_the_number_of_workers_may_be_left_to_the_machine() -> None:
+    assert parse_settings(["--workers", "auto"]).workers == "auto"
 
 
 def test_flags_of_tls_stand_beside_what_the_file_says_of_it(tmp_path: Path) -> None:
@@ -46,6 +50,7 @@ def test_flags_of_tls_stand_beside_what_the_file_says_of_it(tmp_path: Path) -> N
     [
         (["--polcy", "random"], r"^unrecognized arguments: --polcy random \(see inference-gateway serve --help\)$"),
         (["--grace-s", "soon"], r"^argument --grace-s: invalid float value: 'soon' \(see "),
+        (["--workers", "0"], r"^command line: workers: expected int >= 1$"),
         (["--grace-s", "-1"], r"^command line: grace_s: expected float >= 0\.0$"),
         (["--replica", "a"], r"^command line: replicas\[0\]\.address: 'a' is not HOST:PORT$"),
         (["--config", "/nowhere.yaml"], r"^/nowhere\.yaml: No such file or directory$"),

@@ -1,17 +1,24 @@
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from gateway.channel import channel
 from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Outcome, OutcomeKind
+from gateway.channel.shared_memory import SharedMemory
 from gateway.config import Settings
 from gateway.control.supervisor import Supervisor, WorkerFailed
+from gateway.control.worker_process import Launch
 from gateway.control.workers import Workers
+from gateway.errors import SettingsError
+from gateway.fleet.shared_counters import Held, Rows, SharedTally, size_bytes
 from gateway.metrics import Family, Registry
 from gateway.types import ReplicaRecord, ReplicaState, Snapshot
 
@@ -24,17 +31,19 @@ class Supervised:
     """Some supervised workers, and what they make known."""
 
     def __init__(self, modes: Sequence[str], settings: Settings) -> None:
-        self._settings = settings
         self._changed = asyncio.Event()
         self.availability: list[bool] = []
         self.outcomes: list[Outcome] = []
         self.restarts = Registry().counter("restarts_total", "").child()
-        self.workers = Workers(self._greeting, self._on_available)
+        self.settings = settings
+        self.memory = SharedMemory.made(size_bytes(len(modes)))
+        self.rows = Rows(self.memory.view, len(modes))
+        self.workers = Workers(self._greeting, self._on_available, self.rows)
         self.supervisors = [
             Supervisor(
                 worker_id,
-                [sys.executable, str(FAKE), mode],
-                settings,
+                Launch([sys.executable, str(FAKE), mode], self.memory.fd),
+                lambda: self.settings,
                 self.workers,
                 self.outcomes.append,
                 self.restarts,
@@ -43,7 +52,8 @@ class Supervised:
         ]
 
     def _greeting(self, worker_id: int) -> tuple[Down, ...]:
-        return Configure(worker_id, "gateway-1", "", self._settings), FleetChanged(Snapshot(0, ()))
+        configure = Configure(worker_id, len(self.supervisors), "gateway-1", "", self.settings)
+        return configure, FleetChanged(Snapshot(0, ()))
 
     def _on_available(self, is_available: bool) -> None:
         self.availability.append(is_available)
@@ -59,13 +69,14 @@ class Supervised:
 @contextlib.asynccontextmanager
 async def supervised(*modes: str, settings: Settings | None = None) -> AsyncGenerator[Supervised, None]:
     them = Supervised(modes, settings or Settings(grace_s=0.2))
-    async with asyncio.TaskGroup() as tasks:
-        for supervisor in them.supervisors:
-            tasks.create_task(supervisor.run())
-        yield them
-        for supervisor in them.supervisors:
-            supervisor.drain()
-        them.workers.tell(Drain(0.2))
+    with contextlib.closing(them.memory):
+        async with asyncio.TaskGroup() as tasks:
+            for supervisor in them.supervisors:
+                tasks.create_task(supervisor.run())
+            yield them
+            for supervisor in them.supervisors:
+                supervisor.drain()
+            them.workers.tell(Drain(0.2))
 
 
 class Agent:
@@ -84,6 +95,14 @@ class Agent:
     async def read(self) -> bytes:
         async with asyncio.timeout(20):
             return await asyncio.get_running_loop().sock_recv(self._end, 100)
+
+    async def pid(self) -> int:
+        """Of its worker."""
+        return int((await self.read()).split()[0])
+
+    async def policy(self) -> str:
+        """That its worker has in force."""
+        return (await self.read()).split()[1].decode()
 
     def say(self, word: bytes) -> None:
         self._end.sendall(word)
@@ -104,7 +123,7 @@ async def test_a_worker_gets_connections_once_it_is_ready_and_ends_when_asked() 
         await them.available(True)
         with contextlib.closing(Agent(them.workers)) as agent:
             assert agent.was_taken
-            assert int(await agent.read()) > 0
+            assert await agent.pid() > 0
         early.close()
     assert them.availability == [True, False]
     assert them.outcomes == [Outcome("a", 1, OutcomeKind.ANSWERED)]
@@ -115,8 +134,7 @@ async def test_a_crash_costs_the_workers_own_connections_and_nothing_else() -> N
     async with supervised("well", "well") as them:
         await them.available(True, True)
         agents = [Agent(them.workers) for _ in range(4)]
-        pids = [int(await agent.read()) for agent in agents]
-        # Fewest streams first: both got two.
+        pids = [await agent.pid() for agent in agents]
         assert sorted(map(pids.count, set(pids))) == [2, 2]
         families = await them.workers.families(5.0)
         assert (value(families, "inference_gateway_adopted_total"), value(families, "inference_gateway_held")) == (4, 4)
@@ -124,7 +142,7 @@ async def test_a_crash_costs_the_workers_own_connections_and_nothing_else() -> N
         assert await agents[0].read() == b""
         await them.available(True, True, True)
         with contextlib.closing(Agent(them.workers)) as late:
-            assert int(await late.read()) not in pids
+            assert await late.pid() not in pids
         survivors = [agent for agent, pid in zip(agents, pids, strict=True) if pid != pids[0]]
         families = await them.workers.families(5.0)
         # What the dead one counted is still counted; what it held is gone.
@@ -168,3 +186,89 @@ async def test_a_late_answer_does_not_hold_up_a_scrape() -> None:
         await them.available(True)
         assert value(await them.workers.families(20.0), "inference_gateway_adopted_total") == 0
         assert value(await them.workers.families(0.0), "inference_gateway_adopted_total") == 0
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+async def test_idle_connections_are_shared_out_evenly_while_others_close() -> None:
+    async with supervised("well", "well", "well", "well") as them:
+        await them.available(True, True, True, True)
+        agents = [Agent(them.workers) for _ in range(40)]
+        pids = [await agent.pid() for agent in agents]
+        assert sorted(Counter(pids).values()) == [10, 10, 10, 10]
+        leaving = [agent for agent, pid in zip(agents, pids, strict=True) if pid == pids[0]][:9]
+        for agent in leaving:
+            agent.close()
+        await until(lambda: min(busyness(them.workers)) == (False, 0.0, 1))
+        late = [Agent(them.workers) for _ in range(6)]
+        assert {await agent.pid() for agent in late} == {pids[0]}
+        later = [Agent(them.workers) for _ in range(4)]
+        counts = Counter([*pids, *[await agent.pid() for agent in later]])
+        counts[pids[0]] += len(late) - len(leaving)
+        assert max(counts.values()) - min(counts.values()) <= 1
+        for agent in agents + late + later:
+            agent.close()
+
+
+def busyness(workers: Workers) -> list[tuple[bool, float, int]]:
+    return [worker.busyness(0.0) for worker in workers.running]
+
+
+async def test_a_worker_with_streams_gets_no_connection_while_another_has_none() -> None:
+    async with supervised("busy", "well") as them:
+        await them.available(True, True)
+        agents = [Agent(them.workers) for _ in range(2)]
+        await until(lambda: sum(worker.told.streams for worker in them.workers.running) == 1)
+        await until(lambda: not any(worker.unreported for worker in them.workers.running))
+        agents += [Agent(them.workers) for _ in range(2)]
+        assert sorted(Counter([await agent.pid() for agent in agents]).values()) == [1, 3]
+        for agent in agents:
+            agent.close()
+
+
+async def test_a_frozen_worker_gets_no_connections_is_killed_and_replaced() -> None:
+    async with supervised("well", "well", settings=Settings(grace_s=0.2, worker_silence_s=2.5)) as them:
+        await them.available(True, True)
+        first = Agent(them.workers)
+        frozen = await first.pid()
+        SharedTally(them.rows, 0, Held.REQUEST_BYTES).set(5)
+        SharedTally(them.rows, 1, Held.REQUEST_BYTES).set(6)
+        os.kill(frozen, signal.SIGSTOP)
+        await until(lambda: any(worker.is_late for worker in them.workers.running))
+        others = [Agent(them.workers) for _ in range(4)]
+        assert frozen not in [await agent.pid() for agent in others]
+        assert await first.read() == b""
+        await them.available(True, True, True)
+        assert them.restarts.values == [1]
+        # What the dead one held is given back, what the living one holds is not.
+        held = [SharedTally(them.rows, worker, Held.REQUEST_BYTES).elsewhere() for worker in (0, 1)]
+        assert sorted(held) in ([0, 5], [0, 6])
+        for agent in (first, *others):
+            agent.close()
+
+
+async def test_settings_change_in_all_workers() -> None:
+    async with supervised("well", "well") as them:
+        await them.available(True, True)
+        changed = Settings(policy="random", grace_s=0.2)
+        await them.workers.change(changed, lambda: setattr(them, "settings", changed), timeout_s=20)
+        agents = [Agent(them.workers) for _ in range(2)]
+        assert [await agent.policy() for agent in agents] == ["random", "random"]
+        for agent in agents:
+            agent.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "timeout_s", "problem"), [("random", 20, "no"), ("mute", 0.1, "worker 1 does not answer")]
+)
+async def test_settings_change_in_none_where_one_cannot_use_them(mode: str, timeout_s: float, problem: str) -> None:
+    adopted = list[bool]()
+    async with supervised("well", mode) as them:
+        await them.available(True, True)
+        with pytest.raises(SettingsError, match=problem):
+            await them.workers.change(Settings(policy="random"), lambda: adopted.append(True), timeout_s)
+    assert adopted == []

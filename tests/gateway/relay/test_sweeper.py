@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import fields
 
-from gateway.config import LimitSettings
+from gateway.config import AgentConnectionSettings, LimitSettings
 from gateway.errors import Limit
 from gateway.http2.frames import ErrorCode
 from gateway.http2.limits import Limits
@@ -129,6 +129,44 @@ async def test_an_idle_connection_is_ended_and_one_with_a_stream_is_not() -> Non
         assert idle.wire.connection.is_closed
         assert busy.goaway is None
         assert met(world) == {"idle_timeout_s": 1}
+
+
+async def test_an_old_connection_takes_no_new_streams_and_ends_with_its_last() -> None:
+    async with a_world(connections=AgentConnectionSettings(max_age_s=100)) as world:
+        agent, idle = world.agent(), world.agent()
+        running = agent.call()
+        await later(world, 89)
+        assert agent.goaway is None
+        await later(world, 22)
+        assert agent.goaway == ErrorCode.NO_ERROR
+        assert idle.wire.connection.is_closed
+        assert not running.is_over
+        running.cancel()
+        await world.settle()
+        assert agent.wire.connection.is_closed
+
+
+async def test_an_old_connections_streams_end_with_its_grace() -> None:
+    settings = AgentConnectionSettings(max_age_s=100, max_age_jitter=0, max_age_grace_s=50)
+    async with a_world(connections=settings) as world:
+        agent = world.agent()
+        agent.call()
+        await later(world, 149)
+        assert not agent.wire.connection.is_closed
+        await later(world, 1)
+        assert agent.wire.connection.is_closed
+        world.assert_nothing_is_left()
+
+
+async def test_an_old_connection_whose_agent_does_not_answer_is_closed() -> None:
+    async with a_world(connections=AgentConnectionSettings(max_age_s=100, max_age_jitter=0)) as world:
+        agent = world.agent()
+        await world.settle()
+        agent.is_dead = True
+        await later(world, 100)
+        assert not agent.wire.connection.is_closed
+        await later(world, 11)
+        assert agent.wire.connection.is_closed
 
 
 async def test_an_address_gets_no_more_connections_than_its_share() -> None:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
-from gateway.config import ConnectSettings, LimitSettings, Settings
+from gateway.config import AgentConnectionSettings, ConnectSettings, LimitSettings, Settings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher
@@ -25,6 +25,7 @@ from gateway.policies.base import Policy
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.flusher import Flusher
 from gateway.relay.handshakes import Handshakes
+from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
@@ -230,6 +231,7 @@ class World:
         replica_limits: Limits | None = None,
         settings: Settings | None = None,
         policy: Policy | None = None,
+        connections: AgentConnectionSettings | None = None,
     ) -> None:
         self._tasks = tasks
         self.now_s = 1_000.0
@@ -264,6 +266,9 @@ class World:
             control=self._pool("control", lambda is_usable: None),
             new_pool=self._replica_pool,
             on_counts=lambda: None,
+            memory=RequestMemory(0),
+            connections=connections or AgentConnectionSettings(),
+            rng=random.Random(0),
         )
         self._version = 0
         self.names = [f"r{i}" for i in range(replicas)]

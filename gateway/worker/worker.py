@@ -1,30 +1,20 @@
-"""A worker process: relays what agents and replicas say to each other. Composition root; started by control.
+"""What a worker consists of: its composition root."""
 
-python -m gateway.worker --channel-fd N --descriptors-fd M
-"""
-
-import argparse
 import asyncio
-import functools
-import gc
 import logging
+import platform
 import random
-import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 
-import uvloop
-
 from gateway import logs
-from gateway.channel.channel import open_worker_end
 from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import (
+    TELL_INTERVAL_S,
     AskMetrics,
     Configure,
     Counts,
-    Down,
-    Drain,
     FleetChanged,
     Metrics,
     Prepare,
@@ -33,7 +23,6 @@ from gateway.channel.messages import (
     Reconfigure,
     TlsChanged,
     Up,
-    WorkerReady,
 )
 from gateway.config import Settings
 from gateway.dialects.table import MethodTable
@@ -45,7 +34,8 @@ from gateway.dispatch.prefix_index.prompts import PrefixIndex
 from gateway.dispatch.routes import Routes
 from gateway.errors import SettingsError
 from gateway.fleet.fleet import Fleet
-from gateway.fleet.leases import Ledger, LocalCounters
+from gateway.fleet.leases import Ledger
+from gateway.fleet.shared_counters import Held, Rows, SharedCounters, SharedTally
 from gateway.http2.headers import Codec
 from gateway.metrics import ProcessMetrics, Registry
 from gateway.policies.chosen import choose, is_same_choice
@@ -53,6 +43,7 @@ from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.flusher import Flusher
 from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import replica_limits
+from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
@@ -67,8 +58,12 @@ _log = logging.getLogger(__name__)
 
 _COUNTS_INTERVAL_S = 0.05
 """How often control is told of connections and streams, at most."""
+_LOOK_INTERVAL_S = 0.01
+"""While requests wait here: how often to look whether others have freed a place."""
 _RETRY_AFTER_S = 1.0
 """Pushback where nothing better is known: about the time in which a restarted gateway or a probe sees a change."""
+_IS_ORDERED = platform.machine() in ("x86_64", "AMD64")
+"""Whether this processor shows stores in their order."""
 
 Spawn = Callable[[Coroutine[None, None, None]], object]
 
@@ -76,7 +71,7 @@ Spawn = Callable[[Coroutine[None, None, None]], object]
 class Worker:
     """Everything that one worker owns, wired together. Made when control has sent its settings."""
 
-    def __init__(self, configure: Configure, send: Callable[[Up], bool], spawn: Spawn) -> None:
+    def __init__(self, configure: Configure, memory: memoryview, send: Callable[[Up], bool], spawn: Spawn) -> None:
         settings = configure.settings
         self._send = send
         self._spawn = spawn
@@ -85,17 +80,28 @@ class Worker:
         self._rng = random.Random()
         self._registry = Registry()
         self._process_metrics = ProcessMetrics(self._registry, f"worker-{configure.worker_id}")
+        self._receiver: DescriptorReceiver | None = None
         self._counts_due = False
-        self._fleet = Fleet(counters := LocalCounters())
+        self._adopting = 0
+        """Connections that are handed over and not yet among the agents'."""
+        worker_id, rows = configure.worker_id, Rows(memory, configure.workers)
+        self._fleet = Fleet(counters := SharedCounters(rows, worker_id, is_ordered=_IS_ORDERED))
         self._news = News(self._on_news)
-        heard = self._news.add if settings.workers > 1 else _nobody_asks
+        heard = self._news.add if configure.workers > 1 else _nobody_asks
         self._prefixes = PrefixIndex(configure.gateway_id.encode(), settings.prefix_index_blocks, heard)
         self._ledger = Ledger(self._fleet, counters)
         self._pushback = pushback(_RETRY_AFTER_S, self._rng)
         chosen = choose(settings, self._rng)
         self._dispatcher = Dispatcher(self._fleet, self._ledger, chosen.own, self._pushback)
         self._dispatcher.by_route = chosen.by_route
-        self._admission = Admission(self._fleet, self._dispatcher, Parking(settings.parking_s), self._on_dirty)
+        self._admission = Admission(
+            self._fleet,
+            self._dispatcher,
+            Parking(settings.parking_s),
+            self._on_dirty,
+            self._on_waiting if configure.workers > 1 else lambda: None,
+            SharedTally(rows, worker_id, Held.PARKED_REQUESTS),
+        )
         flusher = Flusher(self._loop.call_soon)
         codec = Codec()
         self._contexts = Contexts(configure.tls)
@@ -118,20 +124,62 @@ class Worker:
             control=self._pool(configure.control_address, lambda is_usable: None),
             new_pool=self._replica_pool,
             on_counts=self._on_counts,
+            memory=RequestMemory(settings.limits.buffered_bytes, SharedTally(rows, worker_id, Held.REQUEST_BYTES)),
+            connections=settings.agent_connections,
+            rng=self._rng,
         )
         self._sweeper = Sweeper(self._relay)
 
-    def sweep(self) -> None:
-        """Now, and again every so often."""
-        self._loop.call_later(INTERVAL_S, self.sweep)
-        self._sweeper.sweep()
+    @property
+    def grace_s(self) -> float:
+        return self._settings.grace_s
 
-    def on_fleet(self, message: FleetChanged) -> None:
+    def obey(self, message: FleetChanged | AskMetrics | Prepare | Reconfigure | TlsChanged | PromptsRead) -> None:
+        """Do at once what control says."""
+        match message:
+            case FleetChanged():
+                self._on_fleet(message)
+            case AskMetrics():
+                self._process_metrics.update()
+                self._metrics.update(self._relay, self._ledger)
+                self._prefix_metrics.update(self._prefixes, self._news)
+                self._send(Metrics(message.id, self._registry.dump()))
+            case Prepare():
+                self._prepare(message)
+            case Reconfigure():
+                self._reconfigure(message.settings)
+            case TlsChanged():
+                self._contexts.use(message.tls)
+            case PromptsRead():
+                self._prefixes.read_elsewhere(message.reads)
+
+    def start(self, descriptors: socket.socket) -> None:
+        """Take agents' connections, and do what is done again and again."""
+        self._receiver = DescriptorReceiver(descriptors, self._on_accepted)
+        self._sweep()
+        self._tell_again()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        if self._receiver is not None:
+            self._receiver.close()
+
+    async def drain(self, grace_s: float) -> None:
+        """Finish what runs, within the grace."""
+        self._relay.drain()
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._relay.wait_idle()
+        except TimeoutError:
+            _log.warning(logs.line("grace_over", streams=self._relay.open_streams))
+        self._relay.close()
+
+    def _on_fleet(self, message: FleetChanged) -> None:
         change = self._fleet.apply(message.snapshot)
         self._prefixes.follow(change, self._fleet)
         self._relay.apply(change, self._is_ready)
 
-    def _on_prepare(self, message: Prepare) -> None:
+    def _prepare(self, message: Prepare) -> None:
         """Try what `_reconfigure` will do."""
         error = ""
         try:
@@ -150,46 +198,15 @@ class Worker:
         self._relay.routes = Routes(settings)
         self._relay.methods = MethodTable(settings.opaque_services, self._prefixes)
         self._relay.limit(settings.limits)
+        self._relay.connections = settings.agent_connections
         self._connector.limits = replica_limits(settings.limits)
         logging.getLogger().setLevel(settings.log_level.upper())
         # What waits may be served now, or by another policy at once.
         self._admission.mark_dirty()
 
-    @property
-    def grace_s(self) -> float:
-        return self._settings.grace_s
-
-    def on_accepted(self, accepted: socket.socket) -> None:
+    def _on_accepted(self, accepted: socket.socket) -> None:
+        self._adopting += 1
         self._spawn(self._adopt(accepted))
-
-    def on_asked(self, message: AskMetrics | Prepare | Reconfigure | TlsChanged | PromptsRead) -> None:
-        match message:
-            case AskMetrics():
-                self._on_metrics_asked(message)
-            case Prepare():
-                self._on_prepare(message)
-            case Reconfigure():
-                self._reconfigure(message.settings)
-            case TlsChanged():
-                self._contexts.use(message.tls)
-            case PromptsRead():
-                self._prefixes.read_elsewhere(message.reads)
-
-    def _on_metrics_asked(self, message: AskMetrics) -> None:
-        self._process_metrics.update()
-        self._metrics.update(self._relay, self._ledger)
-        self._prefix_metrics.update(self._prefixes, self._news)
-        self._send(Metrics(message.id, self._registry.dump()))
-
-    async def drain(self, grace_s: float) -> None:
-        """Finish what runs, within the grace."""
-        self._relay.drain()
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._relay.wait_idle()
-        except TimeoutError:
-            _log.warning(logs.line("grace_over", streams=self._relay.open_streams))
-        self._relay.close()
 
     async def _adopt(self, accepted: socket.socket) -> None:
         agent = AgentConnection(self._relay)
@@ -200,6 +217,9 @@ class Worker:
         except OSError as error:
             _log.info(logs.line("agent_gone", error=error))
             accepted.close()
+        finally:
+            self._adopting -= 1
+            self._on_counts()
 
     def _is_ready(self, replica_id: str) -> bool:
         record = self._fleet.record(replica_id)
@@ -219,70 +239,32 @@ class Worker:
     def _on_dirty(self) -> None:
         self._loop.call_soon(lambda: self._admission.run(time.monotonic()))
 
+    def _on_waiting(self) -> None:
+        self._loop.call_later(_LOOK_INTERVAL_S, self._look_elsewhere)
+
+    def _look_elsewhere(self) -> None:
+        if len(self._admission):
+            self._fleet.look_elsewhere(time.monotonic())
+            self._on_waiting()
+
+    def _sweep(self) -> None:
+        self._sweeper.sweep()
+        self._loop.call_later(INTERVAL_S, self._sweep)
+
     def _on_counts(self) -> None:
         if not self._counts_due:
             self._counts_due = True
             self._loop.call_later(_COUNTS_INTERVAL_S, self._tell_counts)
 
+    def _tell_again(self) -> None:
+        self._tell_counts()
+        self._loop.call_later(TELL_INTERVAL_S, self._tell_again)
+
     def _tell_counts(self) -> None:
         self._counts_due = False
-        self._send(Counts(len(self._relay.agents), self._relay.open_streams))
+        adopted = self._receiver.received - self._adopting if self._receiver else 0
+        self._send(Counts(len(self._relay.agents), self._relay.open_streams, adopted, self._fleet.version))
 
 
 def _nobody_asks(replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
     """The only worker has nobody to tell."""
-
-
-async def serve(channel_end: socket.socket, descriptors: socket.socket, tasks: asyncio.TaskGroup) -> None:
-    """Do what control says until it asks to drain, or is gone, and the last stream has ended."""
-    inbox: asyncio.Queue[Down | None] = asyncio.Queue()
-    hang_up = functools.partial(inbox.put_nowait, None)
-    channel = await open_worker_end(channel_end, inbox.put_nowait, lambda error: hang_up())
-    configure = await inbox.get()
-    if not isinstance(configure, Configure):
-        return
-    logging.getLogger().setLevel(configure.settings.log_level.upper())
-    worker = Worker(configure, channel.send, tasks.create_task)
-    worker.sweep()
-    receiver: DescriptorReceiver | None = None
-    draining: asyncio.Task[None] | None = None
-    while draining is None or not draining.done():
-        match await inbox.get():
-            case FleetChanged() as message:
-                worker.on_fleet(message)
-                if receiver is None:
-                    receiver = DescriptorReceiver(descriptors, worker.on_accepted)
-                    channel.send(WorkerReady())
-            case AskMetrics() | Prepare() | Reconfigure() | TlsChanged() | PromptsRead() as message:
-                worker.on_asked(message)
-            case message:
-                grace_s = message.grace_s if isinstance(message, Drain) else worker.grace_s
-                if draining is None:
-                    draining = tasks.create_task(worker.drain(grace_s))
-                    draining.add_done_callback(lambda task: hang_up())
-    if receiver is not None:
-        receiver.close()
-    channel.close()
-
-
-async def _run(channel_fd: int, descriptors_fd: int) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        await serve(socket.socket(fileno=channel_fd), socket.socket(fileno=descriptors_fd), tasks)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m gateway.worker")
-    parser.add_argument("--channel-fd", type=int, required=True)
-    parser.add_argument("--descriptors-fd", type=int, required=True)
-    arguments = parser.parse_args()
-    logs.configure("info")
-    # A terminal's Ctrl-C and an init system's SIGTERM reach all processes; control decides what they mean for us.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    # What start-up has made lives for ever: collections need not look at it.
-    gc.freeze()
-    uvloop.run(_run(arguments.channel_fd, arguments.descriptors_fd))
-
-
-if __name__ == "__main__":
-    main()
