@@ -114,9 +114,7 @@ class Control:
         self._workers = Workers(self._greeting, self._on_available, rows)
         self._slots = Slots(rows, lambda: self._workers.fleet_version)
         self._supervisors = [
-            Supervisor(
-                worker_id, launch, settings, self._workers, self._metrics.heard, self._metrics.restarts
-            )
+            Supervisor(worker_id, launch, settings, self._workers, self._metrics.heard, self._metrics.restarts)
             for worker_id in range(self._worker_count)
         ]
         read = source.read if source is not None else lambda: settings

@@ -14,8 +14,8 @@ from gateway.metrics import Family, lasting, merge
 
 
 class Workers:
-    """`greeting` returns what a new worker is told first, given its id. `on_available` is told when the first can take
-    connections, and when the last cannot any more. In `rows` they count."""
+    """`greeting` returns what a new worker is told first, given its id. `on_available` is told when connections can be
+    taken, which at the start is when all workers can, and when none can any more. In `rows` they count."""
 
     def __init__(
         self, greeting: Callable[[int], Sequence[Down]], on_available: Callable[[bool], None], rows: Rows
@@ -26,6 +26,8 @@ class Workers:
         self._running: list[WorkerProcess] = []
         self._retired: list[Family] = []
         self._asked = 0
+        self._are_up = False
+        """All of them were, once."""
 
     @property
     def running(self) -> Sequence[WorkerProcess]:
@@ -46,7 +48,10 @@ class Workers:
     def came_up(self, worker: WorkerProcess) -> None:
         """It is ready: let it get connections."""
         assert worker.is_ready
-        self._on_available(True)
+        # Or the first one up would get all who connect at once.
+        self._are_up |= sum(each.is_ready for each in self._running) == len(self._rows.workers)
+        if self._are_up:
+            self._on_available(True)
 
     def remove(self, worker: WorkerProcess) -> None:
         """It has ended, or will without doing more; what it counted stays."""

@@ -51,7 +51,7 @@ class Relay:
     """For those that begin from now on."""
     rng: random.Random
     on_counts: Callable[[], None]
-    """The number of connections has changed."""
+    """There are more connections or streams than before, or fewer connections."""
     agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
     agent_limits: Limits = field(init=False)

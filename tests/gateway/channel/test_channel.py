@@ -12,8 +12,6 @@ from gateway.channel import channel as channel_module
 from gateway.channel.channel import Channel, ChannelError, Frames, frame, open_control_end, open_worker_end
 from gateway.channel.messages import (
     AskMetrics,
-    Commit,
-    Committed,
     Configure,
     Counts,
     Down,
@@ -24,6 +22,7 @@ from gateway.channel.messages import (
     OutcomeKind,
     Prepare,
     Prepared,
+    Reconfigure,
     Up,
     WorkerReady,
 )
@@ -43,7 +42,7 @@ DOWN: list[Down] = [
     Configure(0, 4, "gateway", "/tmp/control.sock", Settings()),
     FleetChanged(Snapshot(9, REPLICAS)),
     Prepare(7, Settings(policy="random", workers="auto")),
-    Commit(7),
+    Reconfigure(Settings(policy="random")),
     Drain(3.0),
     AskMetrics(4),
 ]
@@ -52,7 +51,6 @@ UP: list[Up] = [
     Outcome("a", 3, OutcomeKind.CONNECTION_LOST),
     Counts(2, 200, 5, 9),
     Prepared(7, "no such policy"),
-    Committed(7),
     Metrics(4, [Family("x_total", Kind.COUNTER, "X.", ("replica",), (), [Sample(("a",), [1.0])])]),
 ]
 

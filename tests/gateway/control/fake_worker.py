@@ -15,8 +15,6 @@ from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import (
     TELL_INTERVAL_S,
     AskMetrics,
-    Commit,
-    Committed,
     Configure,
     Counts,
     Down,
@@ -26,6 +24,7 @@ from gateway.channel.messages import (
     OutcomeKind,
     Prepare,
     Prepared,
+    Reconfigure,
     Up,
     WorkerReady,
 )
@@ -40,7 +39,7 @@ class FakeWorker:
         self._adopted = self._registry.counter("inference_gateway_adopted_total", "").child()
         self._held = self._registry.gauge("inference_gateway_held", "").child()
         self._agents: set[asyncio.Task[None]] = set()
-        self._policy = self._prepared = ""
+        self._policy = ""
         self._received = 0
         self._ending = asyncio.Event()
         self._channel: Channel[Up, Down]
@@ -66,11 +65,9 @@ class FakeWorker:
                 self._held.set(len(self._agents))
                 self._channel.send(Metrics(message.id, self._registry.dump()))
             case Prepare() if self._mode != "mute":
-                self._prepared = message.settings.policy
-                self._channel.send(Prepared(message.version, "no" if self._prepared == self._mode else ""))
-            case Commit():
-                self._policy = self._prepared
-                self._channel.send(Committed(message.version))
+                self._channel.send(Prepared(message.id, "no" if message.settings.policy == self._mode else ""))
+            case Reconfigure():
+                self._policy = message.settings.policy
             case Drain() if self._mode != "stubborn":
                 self._ending.set()
             case _:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.channel import channel
-from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Outcome, OutcomeKind
+from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Outcome, OutcomeKind, Reconfigure
 from gateway.channel.shared_memory import SharedMemory
 from gateway.config import Settings
 from gateway.control.supervisor import Supervisor, WorkerFailed
@@ -43,7 +43,7 @@ class Supervised:
             Supervisor(
                 worker_id,
                 Launch([sys.executable, str(FAKE), mode], self.memory.fd),
-                lambda: self.settings,
+                settings,
                 self.workers,
                 self.outcomes.append,
                 self.restarts,
@@ -132,7 +132,7 @@ async def test_a_worker_gets_connections_once_it_is_ready_and_ends_when_asked() 
 
 async def test_a_crash_costs_the_workers_own_connections_and_nothing_else() -> None:
     async with supervised("well", "well") as them:
-        await them.available(True, True)
+        await them.available(True)
         agents = [Agent(them.workers) for _ in range(4)]
         pids = [await agent.pid() for agent in agents]
         assert sorted(map(pids.count, set(pids))) == [2, 2]
@@ -140,7 +140,7 @@ async def test_a_crash_costs_the_workers_own_connections_and_nothing_else() -> N
         assert (value(families, "inference_gateway_adopted_total"), value(families, "inference_gateway_held")) == (4, 4)
         agents[0].say(b"crash\n")
         assert await agents[0].read() == b""
-        await them.available(True, True, True)
+        await them.available(True, True)
         with contextlib.closing(Agent(them.workers)) as late:
             assert await late.pid() not in pids
         survivors = [agent for agent, pid in zip(agents, pids, strict=True) if pid != pids[0]]
@@ -196,7 +196,7 @@ async def until(is_so: Callable[[], object]) -> None:
 
 async def test_idle_connections_are_shared_out_evenly_while_others_close() -> None:
     async with supervised("well", "well", "well", "well") as them:
-        await them.available(True, True, True, True)
+        await them.available(True)
         agents = [Agent(them.workers) for _ in range(40)]
         pids = [await agent.pid() for agent in agents]
         assert sorted(Counter(pids).values()) == [10, 10, 10, 10]
@@ -220,7 +220,7 @@ def busyness(workers: Workers) -> list[tuple[bool, float, int]]:
 
 async def test_a_worker_with_streams_gets_no_connection_while_another_has_none() -> None:
     async with supervised("busy", "well") as them:
-        await them.available(True, True)
+        await them.available(True)
         agents = [Agent(them.workers) for _ in range(2)]
         await until(lambda: sum(worker.told.streams for worker in them.workers.running) == 1)
         await until(lambda: not any(worker.unreported for worker in them.workers.running))
@@ -232,7 +232,7 @@ async def test_a_worker_with_streams_gets_no_connection_while_another_has_none()
 
 async def test_a_frozen_worker_gets_no_connections_is_killed_and_replaced() -> None:
     async with supervised("well", "well", settings=Settings(grace_s=0.2, worker_silence_s=2.5)) as them:
-        await them.available(True, True)
+        await them.available(True)
         first = Agent(them.workers)
         frozen = await first.pid()
         SharedTally(them.rows, 0, Held.REQUEST_BYTES).set(5)
@@ -242,7 +242,7 @@ async def test_a_frozen_worker_gets_no_connections_is_killed_and_replaced() -> N
         others = [Agent(them.workers) for _ in range(4)]
         assert frozen not in [await agent.pid() for agent in others]
         assert await first.read() == b""
-        await them.available(True, True, True)
+        await them.available(True, True)
         assert them.restarts.values == [1]
         # What the dead one held is given back, what the living one holds is not.
         held = [SharedTally(them.rows, worker, Held.REQUEST_BYTES).elsewhere() for worker in (0, 1)]
@@ -253,9 +253,12 @@ async def test_a_frozen_worker_gets_no_connections_is_killed_and_replaced() -> N
 
 async def test_settings_change_in_all_workers() -> None:
     async with supervised("well", "well") as them:
-        await them.available(True, True)
+        await them.available(True)
         changed = Settings(policy="random", grace_s=0.2)
-        await them.workers.change(changed, lambda: setattr(them, "settings", changed), timeout_s=20)
+        await them.workers.prepare(changed, timeout_s=20)
+        them.workers.tell(Reconfigure(changed))
+        # Another channel than descriptors have: the answer tells that what was told before is done.
+        await them.workers.families(20)
         agents = [Agent(them.workers) for _ in range(2)]
         assert [await agent.policy() for agent in agents] == ["random", "random"]
         for agent in agents:
@@ -265,10 +268,8 @@ async def test_settings_change_in_all_workers() -> None:
 @pytest.mark.parametrize(
     ("mode", "timeout_s", "problem"), [("random", 20, "no"), ("mute", 0.1, "worker 1 does not answer")]
 )
-async def test_settings_change_in_none_where_one_cannot_use_them(mode: str, timeout_s: float, problem: str) -> None:
-    adopted = list[bool]()
+async def test_what_one_worker_cannot_use_is_refused(mode: str, timeout_s: float, problem: str) -> None:
     async with supervised("well", mode) as them:
-        await them.available(True, True)
+        await them.available(True)
         with pytest.raises(SettingsError, match=problem):
-            await them.workers.change(Settings(policy="random"), lambda: adopted.append(True), timeout_s)
-    assert adopted == []
+            await them.workers.prepare(Settings(policy="random"), timeout_s)

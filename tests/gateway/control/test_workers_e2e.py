@@ -1,0 +1,134 @@
+"""`inference-gateway serve --workers N`: real workers, agents on connections of their own."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import psutil
+import pytest
+
+from inference.v1 import inference_pb2 as pb
+from tests.gateway.control.test_app_e2e import GENERATE, Gateway, gateway, replica, rest_of
+
+pytestmark = pytest.mark.e2e
+
+RESTARTS = ("inference_gateway_worker_restarts_total",)
+
+
+class Crowd:
+    """A gateway with several workers, and agents that share no connection."""
+
+    def __init__(self, them: Gateway, agents: Sequence[Gateway]) -> None:
+        self.gateway = them
+        self.agents = agents
+
+    def workers(self) -> list[psutil.Process]:
+        """In order of their ids."""
+        workers = psutil.Process(self.gateway.program.process.pid).children()
+        return sorted(workers, key=lambda worker: worker.pid)
+
+    async def begin(self, tokens: int) -> "list[grpc.aio.UnaryStreamCall[pb.GenerateRequest, pb.GenerateResponse]]":
+        """Return a stream for each agent, all of which have begun."""
+        return [await agent.generate(tokens) for agent in self.agents]
+
+    async def until_shared(self, connections: int, workers: int) -> None:
+        """Return when so many connections are known, and each worker has its share of them."""
+        async with asyncio.timeout(30):
+            while self._connections() != [connections // workers] * workers:
+                await asyncio.sleep(0.05)
+
+    def _connections(self) -> list[int]:
+        port = int(self.gateway.program.address.rpartition(":")[2])
+        return [
+            sum(each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections())
+            for worker in self.workers()
+        ]
+
+
+@asynccontextmanager
+async def crowd(tmp_path: Path, workers: int, agents: int, *more: str) -> AsyncGenerator[Crowd, None]:
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(replica(tmp_path, "--speedup", "1"))
+        them = await stack.enter_async_context(
+            gateway(tmp_path, "--replica", first.address, "--workers", str(workers), *more)
+        )
+        await them.until_ready()
+        channels = [
+            await stack.enter_async_context(
+                grpc.aio.insecure_channel(them.program.address, [("grpc.use_local_subchannel_pool", 1)])
+            )
+            for _ in range(agents)
+        ]
+        yield Crowd(them, [Gateway(them.program, channel, them.admin) for channel in channels])
+
+
+async def test_idle_connections_are_shared_evenly_and_all_workers_are_one_gateway(tmp_path: Path) -> None:
+    async with crowd(tmp_path, 4, 39) as them:
+        for agent in them.agents:
+            await agent.channel.channel_ready()
+        # With the one that waited for the gateway to be ready.
+        await them.until_shared(40, workers=4)
+        calls = await them.begin(tokens=30)
+        metrics = await them.gateway.metrics()
+        assert 0 < in_flight(metrics) <= len(calls)
+        assert metrics[("inference_gateway_agent_connections_open",)] == 40
+        assert {key[1] for key in metrics if key[0] == "inference_gateway_process_resident_bytes"} == {
+            *("control", "worker-0", "worker-1", "worker-2", "worker-3")
+        }
+        for call in calls:
+            await rest_of(call)
+        metrics = await them.gateway.metrics()
+        assert metrics[("inference_gateway_lease_audit",)] == 0
+        (finished,) = [
+            value
+            for key, value in metrics.items()
+            if key[:2] == ("inference_gateway_requests_total", GENERATE) and key[-1] == "OK"
+        ]
+        assert finished == 39
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_worker_that_crashes_or_freezes_is_replaced_while_the_others_serve(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    settings = tmp_path / "gateway.yaml"
+    settings.write_text("worker_silence_s: 2")
+    async with crowd(tmp_path, 2, 4, "--config", str(settings)) as them:
+        calls = await them.begin(tokens=150)
+        victim, survivor = them.workers()
+        os.kill(victim.pid, number)
+        ends = [await ending(call) for call in calls]
+        assert set(ends) == {"OK", "UNAVAILABLE"}
+        await them.gateway.until_metrics(lambda metrics: metrics[RESTARTS] == 1)
+        assert survivor.is_running()
+        assert not victim.is_running()
+        # Agents connect again, and what was in flight in the dead one is in flight no more.
+        assert [await ending(call) for call in await them.begin(tokens=3)] == ["OK"] * 4
+        await them.gateway.until_metrics(lambda metrics: in_flight(metrics) == 0)
+        assert (await them.gateway.metrics())[("inference_gateway_lease_audit",)] == 0
+
+
+def in_flight(metrics: Mapping[tuple[str, ...], float]) -> float:
+    return sum(value for key, value in metrics.items() if key[0] == "inference_gateway_requests_in_flight")
+
+
+async def ending(call: "grpc.aio.UnaryStreamCall[pb.GenerateRequest, pb.GenerateResponse]") -> str:
+    """Return the status that the stream ended with."""
+    try:
+        await rest_of(call)
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return "OK"
+
+
+async def test_all_workers_drain(tmp_path: Path) -> None:
+    async with crowd(tmp_path, 2, 4) as them:
+        calls = await them.begin(tokens=100)
+        them.gateway.program.signal(signal.SIGTERM)
+        assert [await ending(call) for call in calls] == ["OK"] * 4
+        assert await them.gateway.program.exit_code() == 0
