@@ -92,10 +92,8 @@ class Workers:
         # Those handed over and not reported yet will bring as many streams as others do, or a burst of connections
         # would go to whoever had the fewest streams before it.
         expected = streams / connections if connections else 0.0
-        for worker in sorted(ready, key=lambda worker: worker.busyness(expected)):
-            if worker.hand_over(accepted):
-                return True
-        return False
+        by_busyness = sorted(ready, key=lambda worker: worker.busyness(expected))
+        return any(worker.hand_over(accepted) for worker in by_busyness)
 
     async def families(self, timeout_s: float) -> Sequence[Family]:
         """Return what all workers, the dead ones too, have counted. One that is late counts as it last said."""

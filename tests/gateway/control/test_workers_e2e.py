@@ -73,7 +73,7 @@ async def test_idle_connections_are_shared_evenly_and_all_workers_are_one_gatewa
             await agent.channel.channel_ready()
         # With the one that waited for the gateway to be ready.
         await them.until_shared(40, workers=4)
-        calls = await them.begin(tokens=30)
+        calls = await them.begin(tokens=200)
         metrics = await them.gateway.metrics()
         assert 0 < in_flight(metrics) <= len(calls)
         assert metrics[("inference_gateway_agent_connections_open",)] == 40
