@@ -17,6 +17,10 @@ from gateway.tls.spiffe import spiffe_id
 
 _RECORD_BYTES = 16_384
 """The content of one TLS record at most (RFC 8446, 5.1): OpenSSL returns no more at a time."""
+_RECORD_OVERHEAD_BYTES = 64
+"""Of header, tag and padding; 22 to 29 without padding."""
+_CHATTER_BYTES = 64 * 1024
+"""Four records that are not whole yet, or two thousand key updates, of which peers send one in some gigabytes."""
 _HANDSHAKE, _ALERT = 0x16, 0x15
 
 
@@ -79,6 +83,10 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         self._is_addressed = False
         self._has_left = False
         """The peer has said goodbye."""
+        self._empty_bytes = 0
+        """What has come beyond content."""
+        self._reply_bytes = 0
+        """What TLS itself has answered after the handshake."""
         self._early: list[bytes | bytearray | memoryview] = []
         self._fault: HandshakeFault | None = None
         self._socket: asyncio.Transport
@@ -88,7 +96,8 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._socket = cast(asyncio.Transport, transport)
         self._above.connection_made(self)
-        self._shake_hands()
+        if self._phase is _Phase.HANDSHAKE:
+            self._shake_hands()
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _Phase.HANDSHAKE and not self._is_addressed:
@@ -100,7 +109,7 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         if self._phase is _Phase.HANDSHAKE:
             self._shake_hands()
         if self._phase is _Phase.OPEN:
-            self._read()
+            self._read(len(data))
 
     def pause_writing(self) -> None:
         self._above.pause_writing()
@@ -118,8 +127,12 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._phase is _Phase.OPEN:
-            self._tls.write(data)
-            self._send()
+            try:
+                self._tls.write(data)
+            except ssl.SSLError as error:
+                self._fail(fault_of(error))
+            else:
+                self._send()
         elif self._phase is _Phase.HANDSHAKE:
             self._early.append(data)
 
@@ -176,9 +189,10 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         names: Any = (tls.getpeercert() or {}).get("subjectAltName", ())
         return Session(tls.version() or "", tls.selected_alpn_protocol() == HTTP2, spiffe_id(names))
 
-    def _read(self) -> None:
+    def _read(self, size: int) -> None:
+        """Read what can be read, now that `size` bytes more have come."""
         chunks: list[bytes] = []
-        fault = self._decrypt(chunks)
+        fault = self._decrypt(chunks) or self._chatter(size, chunks)
         if chunks:
             self._above.data_received(b"".join(chunks) if len(chunks) > 1 else chunks[0])
         if fault is not None:
@@ -202,6 +216,16 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
             pass
         except ssl.SSLError as error:
             return fault_of(error)
+        return None
+
+    def _chatter(self, size: int, chunks: list[bytes]) -> HandshakeFault | None:
+        """Return what is wrong where the peer talks more of TLS than by it, as in a flood of key updates: each costs
+        as much as a frame, and those that are answered would fill the memory if it does not read."""
+        carried_bytes = sum(map(len, chunks)) + _RECORD_OVERHEAD_BYTES * len(chunks)
+        self._empty_bytes = max(0, self._empty_bytes + size - carried_bytes)
+        self._reply_bytes += self._outgoing.pending
+        if max(self._empty_bytes, self._reply_bytes) > _CHATTER_BYTES:
+            return HandshakeFault(Cause.BROKEN, "too much that carries nothing")
         return None
 
     def _send(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,13 +64,13 @@ class Socket(asyncio.Transport):
         super().__init__()
         self.sent = b""
         self.is_closed = False
-        self.is_reading = True
+        self.reads = True
 
     def pause_reading(self) -> None:
-        self.is_reading = False
+        self.reads = False
 
     def resume_reading(self) -> None:
-        self.is_reading = True
+        self.reads = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.is_closed
@@ -287,6 +288,74 @@ def test_garbage_ends_the_connection_and_nothing_else(garbage: bytes, is_open: b
 def test_who_is_above_may_read_nothing_for_a_while() -> None:
     end = End(lambda above: TlsSocket(above, SERVER, is_server=True))
     end.tls.pause_reading()
-    assert not end.socket.is_reading
+    assert not end.socket.reads
     end.tls.resume_reading()
-    assert end.socket.is_reading
+    assert end.socket.reads
+
+
+class ChattyTls:
+    """Stands for a session whose peer updates its keys: OpenSSL answers, and there is nothing to read."""
+
+    def __init__(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+        self.reply = b""
+        self.content: list[bytes] = []
+
+    def do_handshake(self) -> None: ...
+
+    def getpeercert(self) -> None: ...
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def selected_alpn_protocol(self) -> str:
+        return "h2"
+
+    def pending(self) -> int:
+        return 0
+
+    def write(self, data: bytes) -> int:
+        self._outgoing.write(data)
+        return len(data)
+
+    def read(self, size: int) -> bytes:
+        self._incoming.read()
+        self._outgoing.write(self.reply)
+        if self.content:
+            return self.content.pop()
+        raise ssl.SSLWantReadError
+
+
+class ChattyContext(ssl.SSLContext):
+    tls: ChattyTls
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **kwargs: Any) -> Any:
+        self.tls = ChattyTls(incoming, outgoing)
+        return self.tls
+
+
+def chatty() -> tuple[End, ChattyTls]:
+    context = ChattyContext(ssl.PROTOCOL_TLS_SERVER)
+    end = server(context=context)
+    end.hear(b"\x16")
+    return end, context.tls
+
+
+@pytest.mark.parametrize("reply", [b"", bytes(27)])
+def test_a_flood_of_key_updates_ends_the_connection(reply: bytes) -> None:
+    end, tls = chatty()
+    tls.reply = reply
+    heard = 0
+    while not end.socket.is_closed and heard < 10_000:
+        end.hear(bytes(27))
+        heard += 1
+    assert 2_000 < heard < 3_000
+    assert len(end.socket.sent) < 70_000
+
+
+def test_key_updates_of_who_sends_content_are_no_flood() -> None:
+    end, tls = chatty()
+    for _ in range(10_000):
+        tls.content = [b"x" * 100]
+        end.hear(bytes(27) + bytes(122))
+    assert not end.socket.is_closed
