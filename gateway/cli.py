@@ -22,6 +22,12 @@ COMMANDS: Mapping[str, Command] = {
     "chat": Command("gateway.client.cli:chat", "Talk to a model"),
     "config": Command("gateway.control.config_cli:config", "Check a settings file, or print its schema"),
     "fleet": Command("gateway.control.admin_cli:fleet", "Show the replicas that a gateway knows"),
+    "top": Command("gateway.control.top:top", "Watch fleet, rates, queue and time to first token"),
+    "drain": Command("gateway.control.operations_cli:drain", "Give a replica no more requests"),
+    "undrain": Command("gateway.control.operations_cli:undrain", "Let a replica's own health decide again"),
+    "weight": Command("gateway.control.operations_cli:weight", "Set a replica's weight"),
+    "policy": Command("gateway.control.operations_cli:policy", "Change how replicas are chosen"),
+    "reload": Command("gateway.control.operations_cli:reload", "Read the settings again"),
 }
 
 _USAGE = """usage: inference-gateway COMMAND [OPTION ...]

@@ -1,4 +1,4 @@
-"""inference.v1.Admin: what operators ask."""
+"""inference.v1.Admin: what operators ask and change."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from gateway.control.activity import activity, by_replica
 from gateway.control.fleet_owner import FleetOwner, Replica
+from gateway.control.operations import Operations
+from gateway.control.reconfiguration import Reconfiguration
 from gateway.metrics import Family
 from inference.v1 import admin_pb2 as pb
 
@@ -20,23 +23,38 @@ class Admin:
     """`families` returns the workers' metrics, where the leases are counted."""
 
     def __init__(
-        self, owner: FleetOwner, families: Callable[[], Awaitable[Sequence[Family]]], clock: Callable[[], float]
+        self,
+        owner: FleetOwner,
+        families: Callable[[], Awaitable[Sequence[Family]]],
+        reconfiguration: Reconfiguration,
+        clock: Callable[[], float],
     ) -> None:
         self._owner = owner
         self._families = families
+        self._reconfiguration = reconfiguration
+        self._operations = Operations(owner, reconfiguration)
         self._clock = clock
 
     async def _list_replicas(
         self, request: pb.ListReplicasRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ListReplicasResponse:
         families = await self._families()
-        requests, prefill_tokens = _by_replica(families, _REQUESTS), _by_replica(families, _PREFILL_TOKENS)
+        requests, prefill_tokens = by_replica(families, _REQUESTS), by_replica(families, _PREFILL_TOKENS)
         response = pb.ListReplicasResponse(fleet_version=self._owner.version)
         for replica in self._owner.replicas:
             shown = response.replicas.add()
             shown.MergeFrom(self._shown(replica))
             shown.requests_in_flight = round(requests.get(replica.record.id, 0))
             shown.prefill_tokens_in_flight = round(prefill_tokens.get(replica.record.id, 0))
+        return response
+
+    async def _get_activity(
+        self, request: pb.GetActivityRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetActivityResponse:
+        response = activity(await self._families())
+        response.at_s = self._clock()
+        response.policy = self._reconfiguration.settings.policy
+        response.settings_refused = self._reconfiguration.is_refused
         return response
 
     def _shown(self, replica: Replica) -> pb.Replica:
@@ -49,6 +67,8 @@ class Admin:
             reason=replica.reason,
             models=sorted(record.models or ()),
             weight=record.weight,
+            zone=record.zone,
+            labels=dict(record.labels),
         )
         if load := record.load:
             shown.load.CopyFrom(
@@ -63,13 +83,17 @@ class Admin:
         return shown
 
     def handler(self) -> grpc.GenericRpcHandler:
-        handler = grpc.unary_unary_rpc_method_handler(
-            self._list_replicas, pb.ListReplicasRequest.FromString, pb.ListReplicasResponse.SerializeToString
-        )
-        return grpc.method_handlers_generic_handler(SERVICE, {"ListReplicas": handler})
-
-
-def _by_replica(families: Sequence[Family], name: str) -> dict[str, float]:
-    return {
-        sample.labels[0]: sample.values[0] for family in families if family.name == name for sample in family.samples
-    }
+        does = self._operations
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: grpc.unary_unary_rpc_method_handler(method, asked.FromString, said.SerializeToString)
+            for name, method, asked, said in (
+                ("ListReplicas", self._list_replicas, pb.ListReplicasRequest, pb.ListReplicasResponse),
+                ("GetActivity", self._get_activity, pb.GetActivityRequest, pb.GetActivityResponse),
+                ("DrainReplica", does.drain_replica, pb.DrainReplicaRequest, pb.DrainReplicaResponse),
+                ("UndrainReplica", does.undrain_replica, pb.UndrainReplicaRequest, pb.UndrainReplicaResponse),
+                ("SetWeight", does.set_weight, pb.SetWeightRequest, pb.SetWeightResponse),
+                ("SetPolicy", does.set_policy, pb.SetPolicyRequest, pb.SetPolicyResponse),
+                ("Reload", does.reload, pb.ReloadRequest, pb.ReloadResponse),
+            )
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)

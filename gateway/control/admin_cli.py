@@ -1,7 +1,7 @@
 """`inference-gateway fleet`: the replicas that a gateway knows, as a table."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -15,7 +15,8 @@ from gateway.errors import SettingsError
 from inference.v1 import admin_pb2 as pb
 from inference.v1 import admin_pb2_grpc
 
-_TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0
+_ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 
 _STYLES = {
     pb.REPLICA_STATE_READY: "green",
@@ -29,26 +30,44 @@ _STYLES = {
 
 def fleet(arguments: Sequence[str]) -> int:
     """Print the table; return 0, 1 where the gateway does not answer, 2 where it is not clear which is meant."""
-    parser = argparse.ArgumentParser(prog="inference-gateway fleet", description="Show the replicas of a gateway.")
-    parser.add_argument("--admin", metavar="ADDRESS", help="the gateway's --admin-listen (the only one of this user)")
+    parser = admin_parser("fleet", "Show the replicas of a gateway.")
     options = parser.parse_args(arguments)
+
+    def show(admin: admin_pb2_grpc.AdminStub) -> None:
+        Console().print(table(admin.ListReplicas(pb.ListReplicasRequest(), timeout=TIMEOUT_S)))
+
+    return ask("fleet", options.admin, show)
+
+
+def admin_parser(command: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"inference-gateway {command}", description=description)
+    parser.add_argument("--admin", metavar="ADDRESS", help="the gateway's --admin-listen (the only one of this user)")
+    return parser
+
+
+def ask(command: str, address: str | None, question: Callable[[admin_pb2_grpc.AdminStub], None]) -> int:
+    """Put a question to a gateway. Return 0, 1 where it is refused or the gateway does not answer, 2 where it is not
+    clear which gateway is meant."""
     try:
-        response = _list_replicas(_target(options.admin))
+        with grpc.insecure_channel(target_of(address), options=[("grpc.enable_http_proxy", 0)]) as channel:
+            question(admin_pb2_grpc.AdminStub(channel))
     except SettingsError as error:
-        return _complain(str(error), 2)
+        return complain(command, str(error), 2)
     except grpc.RpcError as error:
         reason = error.details() if isinstance(error, grpc.Call) else str(error)
-        return _complain(f"the gateway does not answer: {reason}", 1)
-    Console().print(table(response))
+        is_answer = isinstance(error, grpc.Call) and error.code() in _ANSWERS
+        return complain(command, f"{reason}" if is_answer else f"the gateway does not answer: {reason}", 1)
     return 0
 
 
-def _complain(message: str, code: int) -> int:
-    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"inference-gateway fleet: {message}")
+def complain(command: str, message: str, code: int) -> int:
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    console.print(f"inference-gateway {command}: {message}")
     return code
 
 
-def _target(admin: str | None) -> str:
+def target_of(admin: str | None) -> str:
+    """Return where the gateway answers operators. Raises SettingsError where that is not clear."""
     if admin is not None:
         return f"unix:{Path(admin.removeprefix('unix:')).absolute()}" if "/" in admin else admin
     found = living_sockets(runtime_directory(), "admin-*.sock")
@@ -58,39 +77,34 @@ def _target(admin: str | None) -> str:
     return f"unix:{found[0]}"
 
 
-def _list_replicas(target: str) -> pb.ListReplicasResponse:
-    with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        return admin_pb2_grpc.AdminStub(channel).ListReplicas(pb.ListReplicasRequest(), timeout=_TIMEOUT_S)
-
-
 def table(response: pb.ListReplicasResponse) -> Table:
     """Return one row for each replica, narrow enough for 80 columns."""
     shown = Table(box=box.SIMPLE_HEAD, title=f"fleet, version {response.fleet_version}", title_justify="left")
     shown.add_column("replica", no_wrap=True)
-    shown.add_column("state", overflow="fold")
+    shown.add_column("state", overflow="fold", min_width=10)
     shown.add_column("models", overflow="fold")
     for name in ("leases", "queued", "running", "cache", "life"):
         shown.add_column(name, justify="right", no_wrap=True)
     for replica in response.replicas:
         shown.add_row(
             replica.id,
-            _state(replica),
+            state_of(replica),
             ", ".join(replica.models) or "-",
             str(replica.requests_in_flight),
-            *_load(replica),
+            *load_of(replica),
             str(replica.incarnation),
         )
     return shown
 
 
-def _state(replica: pb.Replica) -> Text:
+def state_of(replica: pb.Replica) -> Text:
     """Return the state, and why it is not the one that is wished for."""
     name = pb.ReplicaState.Name(replica.state).removeprefix("REPLICA_STATE_").lower()
     text = Text(name, style=_STYLES.get(replica.state, ""))
     return text if replica.state == pb.REPLICA_STATE_READY else text.append(f": {replica.reason}", style="dim")
 
 
-def _load(replica: pb.Replica) -> tuple[str, str, str]:
+def load_of(replica: pb.Replica) -> tuple[str, str, str]:
     if not replica.HasField("load"):
         return "-", "-", "-"
     load = replica.load

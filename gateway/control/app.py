@@ -161,7 +161,7 @@ class Control:
                 address = await stack.enter_async_context(metrics)
                 _log.info(logs.line("metrics_listening", address=address))
             target = admin_target(self._settings.admin_listen, self._listener.port)
-            admin = Admin(self._owner, self._worker_families, time.monotonic)
+            admin = Admin(self._owner, self._worker_families, self._reconfiguration, time.monotonic)
             handlers = (admin.handler(), *reflection_handlers([admin_pb2.DESCRIPTOR]))
             await stack.enter_async_context(running_server(target, handlers))
             _log.info(logs.line("admin_listening", address=target.removeprefix("unix:")))

@@ -14,6 +14,9 @@ from gateway.types import LoadReport, ReplicaRecord, ReplicaState, Snapshot
 _log = logging.getLogger(__name__)
 
 
+_DRAINED = "drained by an operator"
+
+
 class ModelOffer(NamedTuple):
     """One model as a replica names it (inference.v1.Model)."""
 
@@ -44,6 +47,12 @@ class Replica:
     """Of this incarnation; 0 where it is not known."""
     is_identified: bool = False
     """Since the health connection was last established."""
+    is_serving: bool = False
+    """It says so, whether or not an operator has drained it."""
+    is_drained: bool = False
+    """By an operator, until one takes that back."""
+    operators_weight: float | None = None
+    """Instead of the settings'."""
 
 
 class FleetOwner:
@@ -95,18 +104,54 @@ class FleetOwner:
             record = ReplicaRecord(
                 replica_id, settings.address, incarnation, ReplicaState.STARTING, None, settings.weight, None
             )
-            replica = self._replicas[replica_id] = Replica(record, settings)
+            old, replica = replica, Replica(record, settings)
+            if old is not None:
+                replica.is_drained, replica.operators_weight = old.is_drained, old.operators_weight
+            self._replicas[replica_id] = replica
         replica.settings = settings
         labels = frozenset(settings.labels.items())
-        replica.record = replica.record._replace(weight=settings.weight, zone=settings.zone, labels=labels)
+        weight = replica.operators_weight or settings.weight
+        replica.record = replica.record._replace(weight=weight, zone=settings.zone, labels=labels)
         self._changed(Change.FLEET)
+
+    # From operators. Each returns whether that changed anything; KeyError where there is no such replica.
+
+    def drain(self, replica_id: str) -> bool:
+        """Give it no more requests; those that it has run to their ends. It stays so over its restarts."""
+        replica = self._replicas[replica_id]
+        is_new = not replica.is_drained
+        replica.is_drained = True
+        if is_new:
+            replica.reason = _DRAINED
+            self._apply(replica, Event.NOT_SERVING, _DRAINED, is_changed=True)
+        return is_new
+
+    def undrain(self, replica_id: str) -> bool:
+        """Let its own health decide again."""
+        replica = self._replicas[replica_id]
+        was_drained, replica.is_drained = replica.is_drained, False
+        if was_drained:
+            replica.reason = "no longer drained"
+            event = Event.SERVING if replica.is_serving else Event.NOT_SERVING
+            self._apply(replica, event, "no longer drained", is_changed=True)
+        return was_drained
+
+    def weigh(self, replica_id: str, weight: float | None) -> bool:
+        """Set its weight; None: the one that discovery gives it."""
+        replica = self._replicas[replica_id]
+        replica.operators_weight = weight
+        before, after = replica.record.weight, weight or replica.settings.weight
+        if before != after:
+            replica.record = replica.record._replace(weight=after)
+            self._changed(Change.FLEET)
+        return before != after
 
     # From the prober.
 
     def connected(self, replica_id: str) -> None:
         """The health connection is up; whether to the same process as before, `identified` will say."""
         if replica := self._replicas.get(replica_id):
-            replica.is_identified = False
+            replica.is_identified = replica.is_serving = False
             self._apply(replica, Event.CONNECTED, "connected, health not yet known")
 
     def lost(self, replica_id: str, reason: str) -> None:
@@ -140,10 +185,13 @@ class FleetOwner:
             record = replica.record._replace(models=models, loras=loras, kv_cache_tokens=cache_tokens)
             is_changed = replica.record != record
             replica.record = record
-            self._apply(replica, Event.SERVING, "serving", is_changed=is_changed)
+            replica.is_serving = True
+            event, reason = (Event.NOT_SERVING, _DRAINED) if replica.is_drained else (Event.SERVING, "serving")
+            self._apply(replica, event, reason, is_changed=is_changed)
 
     def not_serving(self, replica_id: str, reason: str) -> None:
         if replica := self._replicas.get(replica_id):
+            replica.is_serving = False
             self._apply(replica, Event.NOT_SERVING, reason)
 
     def reported(self, replica_id: str, load: LoadReport) -> None:

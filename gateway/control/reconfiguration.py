@@ -43,7 +43,9 @@ class Reconfiguration:
             "inference_gateway_settings_changes_total", "Tries to change settings while running, by result.", "result"
         )
         self._results = {result: results.child(result) for result in ("applied", "unchanged", "refused")}
-        self._is_refused = registry.gauge(
+        self.is_refused = False
+        """The settings last asked for are not those in use."""
+        self._refused = registry.gauge(
             "inference_gateway_settings_refused", "1 while the settings last asked for are not those in use."
         ).child()
 
@@ -66,16 +68,20 @@ class Reconfiguration:
                 await self._prepare(new)
             except SettingsError as error:
                 self._results["refused"].add()
-                self._is_refused.set(1)
+                self._set_refused(True)
                 _log.error(logs.line("settings_refused", reason=error, why=why))
                 raise
-            self._is_refused.set(0)
+            self._set_refused(False)
             self._results["applied" if names else "unchanged"].add()
             if names:
                 old, self.settings = self.settings, new
                 self._apply(old, new)
                 _log.info(logs.line("settings_changed", settings=",".join(names), why=why))
             return Reconfigured(names)
+
+    def _set_refused(self, is_refused: bool) -> None:
+        self.is_refused = is_refused
+        self._refused.set(is_refused)
 
 
 def changed(old: Settings, new: Settings) -> tuple[str, ...]:

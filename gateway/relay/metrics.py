@@ -37,6 +37,7 @@ class RelayMetrics:
         )
         self._messages = registry.counter(name("messages_total"), "Whole response messages relayed.", "replica")
         self.streams = registry.gauge(name("streams_open"), "Exchanges that have not ended.").child()
+        self.parked = registry.gauge(name("requests_parked"), "Requests that wait for a replica.").child()
         self.agent_connections = registry.gauge(name("agent_connections_open"), "Connections of agents.").child()
         self.lease_audit = registry.gauge(
             name("lease_audit"), "Sum of leases minus counters: anything but 0 is a defect."
@@ -78,6 +79,7 @@ class RelayMetrics:
     def update(self, relay: "Relay", ledger: Ledger) -> None:
         """Set what is measured only when somebody asks."""
         self.streams.set(relay.open_streams)
+        self.parked.set(len(relay.admission))
         self.agent_connections.set(len(relay.agents))
         self.request_bytes_held.set(relay.memory.held_bytes)
         self.lease_audit.set(ledger.audit())

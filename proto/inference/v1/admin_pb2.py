@@ -24,23 +24,55 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inference/v1/admin.proto\x12\x0cinference.v1\"\x15\n\x13ListReplicasRequest\"V\n\x14ListReplicasResponse\x12\x15\n\rfleet_version\x18\x01 \x01(\x04\x12\'\n\x08replicas\x18\x02 \x03(\x0b\x32\x15.inference.v1.Replica\"\xfc\x01\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.inference.v1.ReplicaState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x1a\n\x12requests_in_flight\x18\x08 \x01(\r\x12 \n\x18prefill_tokens_in_flight\x18\t \x01(\x04\x12&\n\x04load\x18\n \x01(\x0b\x32\x18.inference.v1.LoadReport\"\x89\x01\n\nLoadReport\x12\x13\n\x0bqueue_depth\x18\x01 \x01(\x01\x12\x18\n\x10running_requests\x18\x02 \x01(\x01\x12\x1c\n\x14kv_cache_utilization\x18\x03 \x01(\x01\x12\x1f\n\x17uncached_waiting_tokens\x18\x04 \x01(\x01\x12\r\n\x05\x61ge_s\x18\x05 \x01(\x01*\xe9\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x17\n\x13REPLICA_STATE_READY\x10\x02\x12\x19\n\x15REPLICA_STATE_SUSPECT\x10\x03\x12\x19\n\x15REPLICA_STATE_EJECTED\x10\x04\x12\x1b\n\x17REPLICA_STATE_PROBATION\x10\x05\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x06\x12\x16\n\x12REPLICA_STATE_GONE\x10\x07\x32^\n\x05\x41\x64min\x12U\n\x0cListReplicas\x12!.inference.v1.ListReplicasRequest\x1a\".inference.v1.ListReplicasResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inference/v1/admin.proto\x12\x0cinference.v1\"\x15\n\x13ListReplicasRequest\"V\n\x14ListReplicasResponse\x12\x15\n\rfleet_version\x18\x01 \x01(\x04\x12\'\n\x08replicas\x18\x02 \x03(\x0b\x32\x15.inference.v1.Replica\"\x14\n\x12GetActivityRequest\"\xc0\x02\n\x13GetActivityResponse\x12\x0c\n\x04\x61t_s\x18\x01 \x01(\x01\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0erequests_ended\x18\x03 \x01(\x04\x12\x17\n\x0frequests_failed\x18\x04 \x01(\x04\x12\x10\n\x08messages\x18\x05 \x01(\x04\x12\x14\n\x0cstreams_open\x18\x06 \x01(\r\x12\x17\n\x0frequests_parked\x18\x07 \x01(\r\x12\x18\n\x10\x63onnections_open\x18\x08 \x01(\r\x12\x34\n\x13time_to_first_token\x18\t \x01(\x0b\x32\x17.inference.v1.Histogram\x12\x18\n\x10settings_refused\x18\n \x01(\x08\x12/\n\x08replicas\x18\x0b \x03(\x0b\x32\x1d.inference.v1.ReplicaActivity\"G\n\x0fReplicaActivity\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0erequests_ended\x18\x02 \x01(\x04\x12\x10\n\x08messages\x18\x03 \x01(\x04\"-\n\tHistogram\x12\x10\n\x08\x62ounds_s\x18\x01 \x03(\x01\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\")\n\x13\x44rainReplicaRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\"\'\n\x14\x44rainReplicaResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"+\n\x15UndrainReplicaRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\")\n\x16UndrainReplicaResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"6\n\x10SetWeightRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"$\n\x11SetWeightResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"G\n\x10SetPolicyRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05route\x18\x02 \x01(\t\x12\x14\n\x0coptions_json\x18\x03 \x01(\t\"$\n\x11SetPolicyResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x0f\n\rReloadRequest\"\"\n\x0eReloadResponse\x12\x10\n\x08settings\x18\x01 \x03(\t\"\xec\x02\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.inference.v1.ReplicaState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x1a\n\x12requests_in_flight\x18\x08 \x01(\r\x12 \n\x18prefill_tokens_in_flight\x18\t \x01(\x04\x12&\n\x04load\x18\n \x01(\x0b\x32\x18.inference.v1.LoadReport\x12\x0c\n\x04zone\x18\x0b \x01(\t\x12\x31\n\x06labels\x18\x0c \x03(\x0b\x32!.inference.v1.Replica.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x89\x01\n\nLoadReport\x12\x13\n\x0bqueue_depth\x18\x01 \x01(\x01\x12\x18\n\x10running_requests\x18\x02 \x01(\x01\x12\x1c\n\x14kv_cache_utilization\x18\x03 \x01(\x01\x12\x1f\n\x17uncached_waiting_tokens\x18\x04 \x01(\x01\x12\r\n\x05\x61ge_s\x18\x05 \x01(\x01*\xe9\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x17\n\x13REPLICA_STATE_READY\x10\x02\x12\x19\n\x15REPLICA_STATE_SUSPECT\x10\x03\x12\x19\n\x15REPLICA_STATE_EJECTED\x10\x04\x12\x1b\n\x17REPLICA_STATE_PROBATION\x10\x05\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x06\x12\x16\n\x12REPLICA_STATE_GONE\x10\x07\x32\xc7\x04\n\x05\x41\x64min\x12U\n\x0cListReplicas\x12!.inference.v1.ListReplicasRequest\x1a\".inference.v1.ListReplicasResponse\x12R\n\x0bGetActivity\x12 .inference.v1.GetActivityRequest\x1a!.inference.v1.GetActivityResponse\x12U\n\x0c\x44rainReplica\x12!.inference.v1.DrainReplicaRequest\x1a\".inference.v1.DrainReplicaResponse\x12[\n\x0eUndrainReplica\x12#.inference.v1.UndrainReplicaRequest\x1a$.inference.v1.UndrainReplicaResponse\x12L\n\tSetWeight\x12\x1e.inference.v1.SetWeightRequest\x1a\x1f.inference.v1.SetWeightResponse\x12L\n\tSetPolicy\x12\x1e.inference.v1.SetPolicyRequest\x1a\x1f.inference.v1.SetPolicyResponse\x12\x43\n\x06Reload\x12\x1b.inference.v1.ReloadRequest\x1a\x1c.inference.v1.ReloadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inference.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPLICASTATE']._serialized_start=549
-  _globals['_REPLICASTATE']._serialized_end=782
+  _globals['_REPLICA_LABELSENTRY']._loaded_options = None
+  _globals['_REPLICA_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_REPLICASTATE']._serialized_start=1556
+  _globals['_REPLICASTATE']._serialized_end=1789
   _globals['_LISTREPLICASREQUEST']._serialized_start=42
   _globals['_LISTREPLICASREQUEST']._serialized_end=63
   _globals['_LISTREPLICASRESPONSE']._serialized_start=65
   _globals['_LISTREPLICASRESPONSE']._serialized_end=151
-  _globals['_REPLICA']._serialized_start=154
-  _globals['_REPLICA']._serialized_end=406
-  _globals['_LOADREPORT']._serialized_start=409
-  _globals['_LOADREPORT']._serialized_end=546
-  _globals['_ADMIN']._serialized_start=784
-  _globals['_ADMIN']._serialized_end=878
+  _globals['_GETACTIVITYREQUEST']._serialized_start=153
+  _globals['_GETACTIVITYREQUEST']._serialized_end=173
+  _globals['_GETACTIVITYRESPONSE']._serialized_start=176
+  _globals['_GETACTIVITYRESPONSE']._serialized_end=496
+  _globals['_REPLICAACTIVITY']._serialized_start=498
+  _globals['_REPLICAACTIVITY']._serialized_end=569
+  _globals['_HISTOGRAM']._serialized_start=571
+  _globals['_HISTOGRAM']._serialized_end=616
+  _globals['_DRAINREPLICAREQUEST']._serialized_start=618
+  _globals['_DRAINREPLICAREQUEST']._serialized_end=659
+  _globals['_DRAINREPLICARESPONSE']._serialized_start=661
+  _globals['_DRAINREPLICARESPONSE']._serialized_end=700
+  _globals['_UNDRAINREPLICAREQUEST']._serialized_start=702
+  _globals['_UNDRAINREPLICAREQUEST']._serialized_end=745
+  _globals['_UNDRAINREPLICARESPONSE']._serialized_start=747
+  _globals['_UNDRAINREPLICARESPONSE']._serialized_end=788
+  _globals['_SETWEIGHTREQUEST']._serialized_start=790
+  _globals['_SETWEIGHTREQUEST']._serialized_end=844
+  _globals['_SETWEIGHTRESPONSE']._serialized_start=846
+  _globals['_SETWEIGHTRESPONSE']._serialized_end=882
+  _globals['_SETPOLICYREQUEST']._serialized_start=884
+  _globals['_SETPOLICYREQUEST']._serialized_end=955
+  _globals['_SETPOLICYRESPONSE']._serialized_start=957
+  _globals['_SETPOLICYRESPONSE']._serialized_end=993
+  _globals['_RELOADREQUEST']._serialized_start=995
+  _globals['_RELOADREQUEST']._serialized_end=1010
+  _globals['_RELOADRESPONSE']._serialized_start=1012
+  _globals['_RELOADRESPONSE']._serialized_end=1046
+  _globals['_REPLICA']._serialized_start=1049
+  _globals['_REPLICA']._serialized_end=1413
+  _globals['_REPLICA_LABELSENTRY']._serialized_start=1368
+  _globals['_REPLICA_LABELSENTRY']._serialized_end=1413
+  _globals['_LOADREPORT']._serialized_start=1416
+  _globals['_LOADREPORT']._serialized_end=1553
+  _globals['_ADMIN']._serialized_start=1792
+  _globals['_ADMIN']._serialized_end=2375
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,36 @@ class AdminStub:
                 request_serializer=inference_dot_v1_dot_admin__pb2.ListReplicasRequest.SerializeToString,
                 response_deserializer=inference_dot_v1_dot_admin__pb2.ListReplicasResponse.FromString,
                 _registered_method=True)
+        self.GetActivity = channel.unary_unary(
+                '/inference.v1.Admin/GetActivity',
+                request_serializer=inference_dot_v1_dot_admin__pb2.GetActivityRequest.SerializeToString,
+                response_deserializer=inference_dot_v1_dot_admin__pb2.GetActivityResponse.FromString,
+                _registered_method=True)
+        self.DrainReplica = channel.unary_unary(
+                '/inference.v1.Admin/DrainReplica',
+                request_serializer=inference_dot_v1_dot_admin__pb2.DrainReplicaRequest.SerializeToString,
+                response_deserializer=inference_dot_v1_dot_admin__pb2.DrainReplicaResponse.FromString,
+                _registered_method=True)
+        self.UndrainReplica = channel.unary_unary(
+                '/inference.v1.Admin/UndrainReplica',
+                request_serializer=inference_dot_v1_dot_admin__pb2.UndrainReplicaRequest.SerializeToString,
+                response_deserializer=inference_dot_v1_dot_admin__pb2.UndrainReplicaResponse.FromString,
+                _registered_method=True)
+        self.SetWeight = channel.unary_unary(
+                '/inference.v1.Admin/SetWeight',
+                request_serializer=inference_dot_v1_dot_admin__pb2.SetWeightRequest.SerializeToString,
+                response_deserializer=inference_dot_v1_dot_admin__pb2.SetWeightResponse.FromString,
+                _registered_method=True)
+        self.SetPolicy = channel.unary_unary(
+                '/inference.v1.Admin/SetPolicy',
+                request_serializer=inference_dot_v1_dot_admin__pb2.SetPolicyRequest.SerializeToString,
+                response_deserializer=inference_dot_v1_dot_admin__pb2.SetPolicyResponse.FromString,
+                _registered_method=True)
+        self.Reload = channel.unary_unary(
+                '/inference.v1.Admin/Reload',
+                request_serializer=inference_dot_v1_dot_admin__pb2.ReloadRequest.SerializeToString,
+                response_deserializer=inference_dot_v1_dot_admin__pb2.ReloadResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServicer:
@@ -53,6 +83,51 @@ class AdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetActivity(self, request, context):
+        """Says what goes through the gateway, as counts since its start; two answers make rates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainReplica(self, request, context):
+        """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
+        replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+
+        Gives a replica no more requests, over its restarts too; those that it has run to their ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainReplica(self, request, context):
+        """Lets the replica's own health decide again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetWeight(self, request, context):
+        """Sets a replica's weight, until it is set back or the replica leaves the fleet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPolicy(self, request, context):
+        """Changes how replicas are chosen, until settings are read again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reload(self, request, context):
+        """Reads the settings again and takes over what has changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +135,36 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.ListReplicas,
                     request_deserializer=inference_dot_v1_dot_admin__pb2.ListReplicasRequest.FromString,
                     response_serializer=inference_dot_v1_dot_admin__pb2.ListReplicasResponse.SerializeToString,
+            ),
+            'GetActivity': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetActivity,
+                    request_deserializer=inference_dot_v1_dot_admin__pb2.GetActivityRequest.FromString,
+                    response_serializer=inference_dot_v1_dot_admin__pb2.GetActivityResponse.SerializeToString,
+            ),
+            'DrainReplica': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainReplica,
+                    request_deserializer=inference_dot_v1_dot_admin__pb2.DrainReplicaRequest.FromString,
+                    response_serializer=inference_dot_v1_dot_admin__pb2.DrainReplicaResponse.SerializeToString,
+            ),
+            'UndrainReplica': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainReplica,
+                    request_deserializer=inference_dot_v1_dot_admin__pb2.UndrainReplicaRequest.FromString,
+                    response_serializer=inference_dot_v1_dot_admin__pb2.UndrainReplicaResponse.SerializeToString,
+            ),
+            'SetWeight': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetWeight,
+                    request_deserializer=inference_dot_v1_dot_admin__pb2.SetWeightRequest.FromString,
+                    response_serializer=inference_dot_v1_dot_admin__pb2.SetWeightResponse.SerializeToString,
+            ),
+            'SetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPolicy,
+                    request_deserializer=inference_dot_v1_dot_admin__pb2.SetPolicyRequest.FromString,
+                    response_serializer=inference_dot_v1_dot_admin__pb2.SetPolicyResponse.SerializeToString,
+            ),
+            'Reload': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reload,
+                    request_deserializer=inference_dot_v1_dot_admin__pb2.ReloadRequest.FromString,
+                    response_serializer=inference_dot_v1_dot_admin__pb2.ReloadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +195,168 @@ class Admin:
             '/inference.v1.Admin/ListReplicas',
             inference_dot_v1_dot_admin__pb2.ListReplicasRequest.SerializeToString,
             inference_dot_v1_dot_admin__pb2.ListReplicasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetActivity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.v1.Admin/GetActivity',
+            inference_dot_v1_dot_admin__pb2.GetActivityRequest.SerializeToString,
+            inference_dot_v1_dot_admin__pb2.GetActivityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainReplica(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.v1.Admin/DrainReplica',
+            inference_dot_v1_dot_admin__pb2.DrainReplicaRequest.SerializeToString,
+            inference_dot_v1_dot_admin__pb2.DrainReplicaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndrainReplica(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.v1.Admin/UndrainReplica',
+            inference_dot_v1_dot_admin__pb2.UndrainReplicaRequest.SerializeToString,
+            inference_dot_v1_dot_admin__pb2.UndrainReplicaResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetWeight(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.v1.Admin/SetWeight',
+            inference_dot_v1_dot_admin__pb2.SetWeightRequest.SerializeToString,
+            inference_dot_v1_dot_admin__pb2.SetWeightResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.v1.Admin/SetPolicy',
+            inference_dot_v1_dot_admin__pb2.SetPolicyRequest.SerializeToString,
+            inference_dot_v1_dot_admin__pb2.SetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.v1.Admin/Reload',
+            inference_dot_v1_dot_admin__pb2.ReloadRequest.SerializeToString,
+            inference_dot_v1_dot_admin__pb2.ReloadResponse.FromString,
             options,
             channel_credentials,
             insecure,

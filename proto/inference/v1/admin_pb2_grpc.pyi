@@ -35,6 +35,22 @@ class AdminStub:
     def __new__(cls, channel: _aio.Channel) -> AdminAsyncStub: ...
     ListReplicas: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListReplicasRequest, _admin_pb2.ListReplicasResponse]
     """Lists every replica that the gateway knows, ready or not."""
+    GetActivity: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetActivityRequest, _admin_pb2.GetActivityResponse]
+    """Says what goes through the gateway, as counts since its start; two answers make rates."""
+    DrainReplica: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DrainReplicaRequest, _admin_pb2.DrainReplicaResponse]
+    """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
+    replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+
+    Gives a replica no more requests, over its restarts too; those that it has run to their ends.
+    """
+    UndrainReplica: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UndrainReplicaRequest, _admin_pb2.UndrainReplicaResponse]
+    """Lets the replica's own health decide again."""
+    SetWeight: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetWeightRequest, _admin_pb2.SetWeightResponse]
+    """Sets a replica's weight, until it is set back or the replica leaves the fleet."""
+    SetPolicy: _grpc.UnaryUnaryMultiCallable[_admin_pb2.SetPolicyRequest, _admin_pb2.SetPolicyResponse]
+    """Changes how replicas are chosen, until settings are read again."""
+    Reload: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReloadRequest, _admin_pb2.ReloadResponse]
+    """Reads the settings again and takes over what has changed."""
 
 @_typing.type_check_only
 class AdminAsyncStub(AdminStub):
@@ -43,6 +59,22 @@ class AdminAsyncStub(AdminStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListReplicas: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListReplicasRequest, _admin_pb2.ListReplicasResponse]  # type: ignore[assignment]
     """Lists every replica that the gateway knows, ready or not."""
+    GetActivity: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetActivityRequest, _admin_pb2.GetActivityResponse]  # type: ignore[assignment]
+    """Says what goes through the gateway, as counts since its start; two answers make rates."""
+    DrainReplica: _aio.UnaryUnaryMultiCallable[_admin_pb2.DrainReplicaRequest, _admin_pb2.DrainReplicaResponse]  # type: ignore[assignment]
+    """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
+    replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+
+    Gives a replica no more requests, over its restarts too; those that it has run to their ends.
+    """
+    UndrainReplica: _aio.UnaryUnaryMultiCallable[_admin_pb2.UndrainReplicaRequest, _admin_pb2.UndrainReplicaResponse]  # type: ignore[assignment]
+    """Lets the replica's own health decide again."""
+    SetWeight: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetWeightRequest, _admin_pb2.SetWeightResponse]  # type: ignore[assignment]
+    """Sets a replica's weight, until it is set back or the replica leaves the fleet."""
+    SetPolicy: _aio.UnaryUnaryMultiCallable[_admin_pb2.SetPolicyRequest, _admin_pb2.SetPolicyResponse]  # type: ignore[assignment]
+    """Changes how replicas are chosen, until settings are read again."""
+    Reload: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReloadRequest, _admin_pb2.ReloadResponse]  # type: ignore[assignment]
+    """Reads the settings again and takes over what has changed."""
 
 class AdminServicer(metaclass=_abc_1.ABCMeta):
     """Shows and steers one gateway."""
@@ -54,5 +86,57 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListReplicasResponse, _abc.Awaitable[_admin_pb2.ListReplicasResponse]]:
         """Lists every replica that the gateway knows, ready or not."""
+
+    @_abc_1.abstractmethod
+    def GetActivity(
+        self,
+        request: _admin_pb2.GetActivityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetActivityResponse, _abc.Awaitable[_admin_pb2.GetActivityResponse]]:
+        """Says what goes through the gateway, as counts since its start; two answers make rates."""
+
+    @_abc_1.abstractmethod
+    def DrainReplica(
+        self,
+        request: _admin_pb2.DrainReplicaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.DrainReplicaResponse, _abc.Awaitable[_admin_pb2.DrainReplicaResponse]]:
+        """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
+        replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+
+        Gives a replica no more requests, over its restarts too; those that it has run to their ends.
+        """
+
+    @_abc_1.abstractmethod
+    def UndrainReplica(
+        self,
+        request: _admin_pb2.UndrainReplicaRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.UndrainReplicaResponse, _abc.Awaitable[_admin_pb2.UndrainReplicaResponse]]:
+        """Lets the replica's own health decide again."""
+
+    @_abc_1.abstractmethod
+    def SetWeight(
+        self,
+        request: _admin_pb2.SetWeightRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SetWeightResponse, _abc.Awaitable[_admin_pb2.SetWeightResponse]]:
+        """Sets a replica's weight, until it is set back or the replica leaves the fleet."""
+
+    @_abc_1.abstractmethod
+    def SetPolicy(
+        self,
+        request: _admin_pb2.SetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.SetPolicyResponse, _abc.Awaitable[_admin_pb2.SetPolicyResponse]]:
+        """Changes how replicas are chosen, until settings are read again."""
+
+    @_abc_1.abstractmethod
+    def Reload(
+        self,
+        request: _admin_pb2.ReloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ReloadResponse, _abc.Awaitable[_admin_pb2.ReloadResponse]]:
+        """Reads the settings again and takes over what has changed."""
 
 def add_AdminServicer_to_server(servicer: AdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

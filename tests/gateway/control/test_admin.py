@@ -7,10 +7,11 @@ import grpc.aio
 import pytest
 from rich.console import Console
 
-from gateway.config import ReplicaSettings
+from gateway.config import ReplicaSettings, Settings
 from gateway.control.admin import Admin
 from gateway.control.admin_cli import fleet, table
 from gateway.control.fleet_owner import FleetOwner, ModelOffer
+from gateway.control.reconfiguration import Reconfiguration
 from gateway.control.services import running_server
 from gateway.metrics import Family, Registry
 from gateway.types import LoadReport
@@ -35,8 +36,14 @@ def owner() -> FleetOwner:
     return owner
 
 
+def unchanging() -> Reconfiguration:
+    async def prepare(settings: Settings) -> None: ...
+
+    return Reconfiguration(Settings(), Settings, prepare, lambda *_: None, Registry())
+
+
 async def asked(path: Path) -> pb.ListReplicasResponse:
-    admin = Admin(owner(), families, clock=lambda: 10.0)
+    admin = Admin(owner(), families, unchanging(), clock=lambda: 10.0)
     async with running_server(f"unix:{path}", [admin.handler()]), grpc.aio.insecure_channel(f"unix:{path}") as channel:
         return await admin_pb2_grpc.AdminStub(channel).ListReplicas(pb.ListReplicasRequest())
 
