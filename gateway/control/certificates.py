@@ -1,6 +1,5 @@
 """The files of certificates and keys: read and checked as a whole, so that what is sent to workers works."""
 
-import ssl
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +70,7 @@ def agent_tls(settings: AgentTlsSettings, files: PemFiles) -> AgentTls:
     tls = AgentTls(files.identity(), files.certificates("client_ca"), needs_client)
     try:
         server_context(tls)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise files.complaint("cert", f"OpenSSL does not take it: {error}") from None
     return tls
 
@@ -82,7 +81,7 @@ def replica_tls(settings: ReplicaTlsSettings, files: PemFiles) -> ReplicaTls:
     tls = ReplicaTls(files.certificates("ca"), identity, settings.server_name)
     try:
         client_context(tls)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise files.complaint("cert" if identity else "ca", f"OpenSSL does not take it: {error}") from None
     return tls
 

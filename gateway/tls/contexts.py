@@ -19,7 +19,7 @@ class Contexts:
         self.use(material)
 
     def use(self, material: Material) -> None:
-        """Raises ssl.SSLError, ValueError; then all stays as it was."""
+        """Raises OSError (as ssl.SSLError is), ValueError; then all stays as it was."""
         agents = server_context(material.agents) if material.agents else None
         replicas = client_context(material.replicas) if material.replicas else None
         self.agents, self.replicas = agents, replicas
@@ -27,7 +27,7 @@ class Contexts:
 
 
 def server_context(tls: AgentTls) -> SSLContext:
-    """Raises ssl.SSLError, ValueError."""
+    """Raises OSError (as ssl.SSLError is), ValueError."""
     context = _context(ssl.PROTOCOL_TLS_SERVER, tls.identity)
     # Streams share long connections, so there is little to resume; and whom we no longer trust cannot come back so.
     context.num_tickets = 0
@@ -38,7 +38,7 @@ def server_context(tls: AgentTls) -> SSLContext:
 
 
 def client_context(tls: ReplicaTls) -> SSLContext:
-    """Raises ssl.SSLError, ValueError."""
+    """Raises OSError (as ssl.SSLError is), ValueError."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT, tls.identity)
     context.load_verify_locations(cadata=tls.ca)
     return context

@@ -9,9 +9,13 @@ from gateway.config import LimitSettings
 from gateway.http2 import frames
 from gateway.http2.frames import ErrorCode
 from gateway.relay.agent_connection import AgentConnection
-from gateway.relay.tls_socket import Session
+from gateway.relay.tls_socket import Session, TlsSocket
+from gateway.tls.contexts import server_context
+from gateway.tls.material import AgentTls
 from gateway.types import Facts, View
+from tests.certificates import Authority
 from tests.gateway.relay.conftest import a_world
+from tests.gateway.relay.memory_socket import MemorySocket
 from tests.gateway.relay.world import Peer, World
 
 CLIENT_HELLO = b"\x16\x03\x01\x00\xee\x01\x00\x00\xea\x03\x03" + bytes(32)
@@ -148,3 +152,37 @@ async def test_a_policy_sees_who_asks(path: bytes) -> None:
             request.end()
         await world.settle()
     assert policy.asked == [AGENT_ID, ""]
+
+
+AUTHORITY = Authority()
+CONTEXT = server_context(AgentTls(AUTHORITY.issue("gateway"), AUTHORITY.ca))
+
+
+def tls_agent(world: World) -> tuple[TlsSocket, MemorySocket]:
+    """A new connection to a port where TLS is spoken."""
+    tls = TlsSocket(AgentConnection(world.relay), CONTEXT, is_server=True)
+    socket = MemorySocket()
+    tls.connection_made(socket)
+    return tls, socket
+
+
+async def test_the_time_for_a_handshake_is_also_that_of_tls(world: World) -> None:
+    tls, socket = tls_agent(world)
+    tls.data_received(CLIENT_HELLO[:20])
+    await world.advance(world.relay.limits.handshake_timeout_s)
+    assert socket.is_closed
+    tls.connection_lost(None)
+    assert (counted(world), under_way(world)) == ({"timeout": 1}, 0)
+    assert not world.relay.agents
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"), [(frames.PREFACE, "plain_text"), (CLIENT_HELLO, "broken"), (b"\x16\x03\x01", "closed")]
+)
+async def test_a_handshake_of_tls_that_fails_is_counted_by_its_cause(world: World, said: bytes, cause: str) -> None:
+    tls, socket = tls_agent(world)
+    tls.data_received(said + bytes(300) if said == CLIENT_HELLO else said)
+    assert socket.is_closed is (cause != "closed")
+    tls.connection_lost(None)
+    assert counted(world) == {cause: 1}
+    assert not world.relay.agents

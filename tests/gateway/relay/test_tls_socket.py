@@ -15,6 +15,7 @@ from gateway.tls.contexts import client_context, server_context
 from gateway.tls.faults import Cause, HandshakeFault
 from gateway.tls.material import AgentTls, ReplicaTls
 from tests.certificates import Authority
+from tests.gateway.relay.memory_socket import MemorySocket
 
 AGENT_ID = "spiffe://example.org/agent"
 
@@ -59,34 +60,10 @@ class Above:
         self.is_lost, self.fault = True, exc
 
 
-class Socket(asyncio.Transport):
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent = b""
-        self.is_closed = False
-        self.reads = True
-
-    def pause_reading(self) -> None:
-        self.reads = False
-
-    def resume_reading(self) -> None:
-        self.reads = True
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert not self.is_closed
-        self.sent += data
-
-    def close(self) -> None:
-        self.is_closed = True
-
-    def abort(self) -> None:
-        self.is_closed = True
-
-
 class End:
     def __init__(self, tls: Callable[[Above], TlsSocket], greeting: bytes = b"") -> None:
         self.above = Above(greeting)
-        self.socket = Socket()
+        self.socket = MemorySocket()
         self.tls = tls(self.above)
         self.tls.connection_made(self.socket)
 
