@@ -31,8 +31,8 @@ class LimitSettings(Strict, frozen=True):
     request_bytes: Annotated[int, Meta(ge=1, le=1024 * MIB)] = 64 * MIB
     """One request message, as sent and as inflated."""
     buffered_bytes: PositiveInt = 512 * MIB
-    """All that a worker holds of requests before their replica is chosen. Above it requests are refused: none waits,
-    since each could be waiting for what the others hold."""
+    """All that is held of requests before their replica is chosen, over all workers. Above it requests are refused:
+    none waits, since each could be waiting for what the others hold."""
     header_bytes: PositiveInt = 8 * KIB
     """Above it (RFC 9113 6.5.2: names + values + 32 each) a request is refused. gRPC's default."""
     header_bytes_hard: PositiveInt = 64 * KIB

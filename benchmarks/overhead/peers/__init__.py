@@ -6,6 +6,7 @@ PEERS: Mapping[str, str] = {
     "direct": "benchmarks.overhead.peers.direct:start",
     "gateway": "benchmarks.overhead.peers.gateway:start",
     "gateway compiled": "benchmarks.overhead.peers.gateway:start_compiled",
+    "gateway 2 workers": "benchmarks.overhead.peers.gateway:start_two_workers",
     "gateway opaque": "benchmarks.overhead.peers.gateway:start_opaque",
     "grpc.aio": "benchmarks.overhead.peers.grpc_aio:start",
     "Envoy": "benchmarks.overhead.peers.envoy:start",

@@ -22,17 +22,23 @@ def start_compiled(place: Place) -> Running:
     return _start(place, {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(_COMPILED)})
 
 
+def start_two_workers(place: Place) -> Running:
+    """What a message costs where two workers share connections and counts."""
+    return _start(place, {}, workers=2)
+
+
 def start_opaque(place: Place) -> Running:
     """Requests that the gateway passes without knowing their service."""
     running = _start(place, {})
     return Running(running.ports, running.pids, path=f"/{_OPAQUE_SERVICE}/Generate")
 
 
-def _start(place: Place, environment: Mapping[str, str]) -> Running:
+def _start(place: Place, environment: Mapping[str, str], workers: int = 1) -> Running:
     settings = {
         "listen": "127.0.0.1:0",
         "replicas": [{"address": address} for address in place.replica_addresses],
         "opaque_services": [_OPAQUE_SERVICE],
+        "workers": workers,
         "metrics_listen": "127.0.0.1:0",
         "admin_listen": str(place.folder / "admin.sock"),
     }
@@ -40,5 +46,6 @@ def _start(place: Place, environment: Mapping[str, str]) -> Running:
     file.write_text(json.dumps(settings, indent=2))  # JSON is YAML.
     process = place.processes.start("gateway", inference_gateway("serve", "--config", str(file)), environment)
     port = listening_port(process)
-    (worker,) = psutil.Process(process.pid).children()
-    return Running([port], {"control": process.pid, "worker": worker.pid})
+    pids = [worker.pid for worker in psutil.Process(process.pid).children()]
+    names = ["worker"] if workers == 1 else [f"worker {number}" for number in range(workers)]
+    return Running([port], {"control": process.pid, **dict(zip(names, pids, strict=True))})
