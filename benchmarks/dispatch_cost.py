@@ -1,9 +1,12 @@
-"""What a decision costs: one dispatch (views, pick, lease), first token and release, in microseconds of one core.
+"""What a decision costs: a pick alone, and all that goes with it, in microseconds of one core.
 
     python -m benchmarks.dispatch_cost
 
-Prints for each policy and size of fleet the median of the runs and the lowest, CPU time of this process. As many
-requests are in flight as there are replicas, so that views change as in a busy gateway: two from one pick to the next.
+Prints for each policy and size of fleet the lowest of the runs and, behind it, their median; CPU time of this process.
+
+`pick`: the policy's choice among views that are at hand. `dispatch`: candidates, pick, lease, first token, usage and
+release, with as many requests in flight as there are replicas, so that two views change from one pick to the next.
+Replicas report their load, have answered before, and half of them have a quarter of the prompt cached.
 """
 
 import argparse
@@ -11,67 +14,99 @@ import random
 import statistics
 import time
 from collections import deque
+from collections.abc import Callable
 
 from gateway.dispatch.dispatch import Dispatcher, pushback
+from gateway.dispatch.prefix_index.prompts import PrefixIndex
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease, Ledger, LocalCounters
 from gateway.policies import POLICIES, build
-from gateway.types import Facts, ReplicaRecord, ReplicaState, Snapshot
+from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapshot, Usage
 
 MODEL = "model"
-FLEETS = (1, 8, 100, 1_000)
+POLICY_NAMES = (*POLICIES, "power_of_two:least_work")
+PICKS = (8, 1_000)
+FLEETS = (8, 100, 1_000)
+PROMPT_TOKENS = 1_024
+USAGE = Usage(PROMPT_TOKENS, 256, 200)
+REPORT = LoadReport(1.0, 4.0, 0.5, 100.0, 7, 0, 0.0, utilization=0.5, requests_per_s=2.0)
 
 
-def dispatcher(policy: str, replicas: int) -> Dispatcher:
-    rng = random.Random(0)
-    fleet = Fleet(counters := LocalCounters())
-    rows = (
-        ReplicaRecord(
-            f"replica-{number:04}", f"replica-{number:04}:8000", 1, ReplicaState.READY, frozenset((MODEL,)), 1.0, None
+class Deciding:
+    """What decides in a worker, with a fleet that has been at work."""
+
+    def __init__(self, policy: str, replicas: int) -> None:
+        rng = random.Random(0)
+        self.fleet = Fleet(counters := LocalCounters())
+        ids = [f"replica-{number:04}" for number in range(replicas)]
+        self.fleet.apply(Snapshot(1, tuple(map(_row, ids))))
+        self.policy = build(policy, rng)
+        self.dispatcher = Dispatcher(self.fleet, Ledger(self.fleet, counters), self.policy, pushback(1.0, rng))
+        index = PrefixIndex(b"secret", 1_000_000, lambda replica_id, incarnation, blocks: None)
+        prompt = rng.randbytes(4 * PROMPT_TOKENS)
+        for number, replica_id in enumerate(ids):
+            index.open(replica_id, 1, 0)
+            if number % 2:
+                index.of_ids((MODEL, "", ""), prompt[: len(prompt) // 4]).read(replica_id, 1)
+        prefix = index.of_ids((MODEL, "", ""), prompt)
+        self.facts = Facts(
+            "/inference.v1.Inference/Generate", MODEL, session_id="s", prompt_tokens=PROMPT_TOKENS, prefix=prefix
         )
-        for number in range(replicas)
-    )
-    fleet.apply(Snapshot(1, tuple(rows)))
-    return Dispatcher(fleet, Ledger(fleet, counters), build(policy, rng), pushback(1.0, rng))
+        for view in tuple(self.fleet.views(self.facts)):
+            self._answer(self.dispatcher.dispatch(self.facts, 0.0, set(ids) - {view.id}))
 
+        self._in_flight = deque(self._lease() for _ in ids)
 
-def run(dispatcher: Dispatcher, facts: Facts, in_flight: int, requests: int) -> float:
-    """Return microseconds a request."""
-    leases: deque[Lease] = deque()
-    for _ in range(in_flight):
-        leases.append(granted(dispatcher, facts))
-    began_s = time.process_time()
-    for _ in range(requests):
-        lease = granted(dispatcher, facts)
-        lease.first_token(0.0)
-        leases.append(lease)
-        leases.popleft().release()
-    took_s = time.process_time() - began_s
-    for lease in leases:
+    def pick(self, requests: int) -> None:
+        views, facts, pick = self.fleet.views(self.facts), self.facts, self.policy.pick
+        for _ in range(requests):
+            pick(facts, views, 1.0)
+
+    def dispatch(self, requests: int) -> None:
+        for _ in range(requests):
+            self._in_flight.append(self._lease())
+            self._answer(self._in_flight.popleft())
+
+    def _lease(self) -> Lease:
+        lease = self.dispatcher.dispatch(self.facts, 0.0)
+        assert isinstance(lease, Lease), lease
+        return lease
+
+    @staticmethod
+    def _answer(lease: object) -> None:
+        assert isinstance(lease, Lease), lease
+        lease.first_token(0.5)
+        lease.used(USAGE, 1.0)
         lease.release()
-    return took_s / requests * 1e6
 
 
-def granted(dispatcher: Dispatcher, facts: Facts) -> Lease:
-    lease = dispatcher.dispatch(facts, 0.0)
-    assert isinstance(lease, Lease)
-    return lease
+def _row(replica_id: str) -> ReplicaRecord:
+    models = frozenset((MODEL,))
+    return ReplicaRecord(replica_id, f"{replica_id}:8000", 1, ReplicaState.READY, models, 1.0, REPORT)
+
+
+def measure(ask: Callable[[int], None], requests: int, runs: int) -> str:
+    """Return the lowest and the median microseconds a request."""
+    times_us: list[float] = []
+    for _ in range(runs):
+        began_s = time.process_time()
+        ask(requests)
+        times_us.append((time.process_time() - began_s) / requests * 1e6)
+    return f"{min(times_us):.1f} ({statistics.median(times_us):.1f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=11)
-    parser.add_argument("--requests", type=int, default=2_000, help="in a run")
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--requests", type=int, default=500, help="in a run")
+    parser.add_argument("policies", nargs="*", default=POLICY_NAMES)
     arguments = parser.parse_args()
-    facts = Facts("/inference.v1.Inference/Generate", MODEL, prompt_tokens=1_000)
-    print(f"{'us a request':20}" + "".join(f"{replicas:>16}" for replicas in FLEETS) + "  replicas")
-    for policy in POLICIES:
-        figures: list[str] = []
-        for replicas in FLEETS:
-            deciding = dispatcher(policy, replicas)
-            times_us = [run(deciding, facts, replicas, arguments.requests) for _ in range(arguments.runs)]
-            figures.append(f"{statistics.median(times_us):.1f} ({min(times_us):.1f})")
-        print(f"{policy:20}" + "".join(f"{figure:>16}" for figure in figures))
+    columns = [f"pick {replicas}" for replicas in PICKS] + [f"dispatch {replicas}" for replicas in FLEETS]
+    print(f"{'us, of replicas':24}" + "".join(f"{column:>18}" for column in columns))
+    for policy in arguments.policies:
+        cells = [measure(Deciding(policy, size).pick, arguments.requests, arguments.runs) for size in PICKS]
+        cells += [measure(Deciding(policy, size).dispatch, arguments.requests, arguments.runs) for size in FLEETS]
+        print(f"{policy:24}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

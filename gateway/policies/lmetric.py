@@ -10,5 +10,5 @@ __all__ = ["LMetric"]
 class LMetric(LeastLoad):
     def load(self, facts: Facts, view: View, now_s: float) -> float:
         # Where nothing is to be read the batch alone decides, instead of a product of 0.
-        tokens = max(1, view.prefill_tokens + facts.uncached_tokens(view))
+        tokens = view.prefill_tokens + facts.uncached_tokens(view) or 1
         return tokens * (view.requests + 1) / view.weight

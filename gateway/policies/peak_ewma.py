@@ -30,5 +30,6 @@ class PeakEwma(LeastLoad):
         pace = view.pace
         if pace is None:
             return _UNKNOWN_S * view.requests / view.weight
-        faded = exp(min(0.0, (pace.observed_at - now_s) / self._decay_s))
-        return max(self._floor_s, pace.first_token_s * faded) * (view.requests + 1) / view.weight
+        age_s = now_s - pace.observed_at
+        wait_s = pace.first_token_s if age_s <= 0 else pace.first_token_s * exp(-age_s / self._decay_s)
+        return max(self._floor_s, wait_s) * (view.requests + 1) / view.weight

@@ -39,8 +39,10 @@ class Weighted:
         if len(dues) > _MOST_REMEMBERED:
             dues = self._dues[facts.model] = {view.id: dues[view.id] for view in views if view.id in dues}
         weights = self._weights(views, now_s)
-        owed = [dues.get(view.id, 0.0) + weight for view, weight in zip(views, weights, strict=True)]
-        dues.update(zip([view.id for view in views], owed, strict=True))
-        picked = least(views, [-due for due in owed], self._rng)
+        owed: list[float] = []
+        for view, weight in zip(views, weights, strict=True):
+            due = dues[view.id] = dues.get(view.id, 0.0) + weight
+            owed.append(-due)
+        picked = least(views, owed, self._rng)
         dues[picked.id] -= sum(weights)
         return picked

@@ -102,6 +102,11 @@ class Holders:
         if held is not None:
             held.capacity = min(held.blocks_max, held.capacity + held.blocks_max // 64 + 1)
 
+    def depth(self, replica_id: str, blocks: Sequence[bytes]) -> int:
+        """Return how many blocks, from the first on, the replica holds."""
+        held = self._held.get(replica_id)
+        return self._depth(held.bit, blocks) if held else 0
+
     def depths(self, blocks: Sequence[bytes]) -> Iterator[tuple[Sequence[str], int]]:
         """Yield replicas, and how many blocks from the first on they hold; those with none are left out.
 

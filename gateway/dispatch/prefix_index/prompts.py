@@ -97,7 +97,18 @@ class PrefixIndex:
 class Prompt:
     """One request's prompt (types.Prefix). What is cached is looked up when it is asked, and again after changes."""
 
-    __slots__ = ("_cached", "_data", "_index", "_is_text", "_known_blocks", "_scope", "_seen", "_size", "tokens")
+    __slots__ = (
+        "_cached",
+        "_data",
+        "_index",
+        "_is_text",
+        "_is_whole",
+        "_known_blocks",
+        "_scope",
+        "_seen",
+        "_size",
+        "tokens",
+    )
 
     def __init__(self, index: PrefixIndex, scope: Scope, data: bytes, *, is_text: bool) -> None:
         self._index = index
@@ -110,6 +121,8 @@ class Prompt:
         self.tokens = int(-(-self._size // each))
         self._known_blocks: Sequence[bytes] | None = None
         self._cached: dict[str, int] = {}
+        self._is_whole = False
+        """All that have something are in `_cached`."""
         self._seen = -1
 
     def renamed(self, model: str, lora_name: str) -> "Prompt":
@@ -125,8 +138,11 @@ class Prompt:
 
     def cached_tokens(self, replica_id: str) -> int:
         if self._seen != self._index.holders.version:
-            self._look_up()
-        return self._cached.get(replica_id, 0)
+            self._forget()
+        cached = self._cached.get(replica_id)
+        if cached is None:
+            cached = self._look_up(replica_id)
+        return cached
 
     def read(self, replica_id: str, incarnation: int) -> None:
         """It was sent there, and will be cached."""
@@ -146,11 +162,25 @@ class Prompt:
         elif usage.cached_tokens > expected_tokens + tolerance:
             self._index.holders.surprised(replica_id)
 
-    def _look_up(self) -> None:
+    def _forget(self) -> None:
+        self._cached = {}
+        self._is_whole = False
+        self._seen = self._index.holders.version
+
+    def _look_up(self, replica_id: str) -> int:
+        """The first one that is asked for is often the only one: it was picked by other things. The second stands for
+        all."""
         holders = self._index.holders
-        most = max(0, self.tokens - 1)  # the last one is always computed, for what comes after it
-        each = BLOCK_BYTES * self.tokens / max(1, self._size)
-        cached = self._cached = {}
-        for replica_ids, depth in holders.depths(self._blocks):
-            cached.update(dict.fromkeys(replica_ids, min(most, int(depth * each))))
-        self._seen = holders.version
+        if self._is_whole:
+            return 0
+        if not self._cached:
+            self._cached[replica_id] = self._tokens(holders.depth(replica_id, self._blocks))
+        else:
+            for replica_ids, depth in holders.depths(self._blocks):
+                self._cached.update(dict.fromkeys(replica_ids, self._tokens(depth)))
+            self._is_whole = True
+        return self._cached.get(replica_id, 0)
+
+    def _tokens(self, blocks: int) -> int:
+        # The last token is always computed, for what comes after it.
+        return max(0, min(self.tokens - 1, int(blocks * BLOCK_BYTES * self.tokens / max(1, self._size))))
