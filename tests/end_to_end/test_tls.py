@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import grpc.aio
+import psutil
 import pytest
 from cryptography import x509
 
@@ -37,6 +38,7 @@ class PlannerOnly:
 """
 
 AUTHORITY = Authority()
+GATEWAY = AUTHORITY.issue("localhost", "127.0.0.1")
 AGENT, OTHER = AUTHORITY.issue(PLANNER), AUTHORITY.issue("spiffe://example.org/agents/other")
 
 
@@ -45,7 +47,7 @@ def secured(tmp_path: Path) -> Iterator[Cluster]:
     """A gateway and a replica that both ask for certificates, and a policy that serves one agent alone."""
     ca = AUTHORITY.write_ca(tmp_path)
     replica = write(AUTHORITY.issue("replica.internal"), tmp_path, "replica")
-    gateway = write(AUTHORITY.issue("localhost", "127.0.0.1"), tmp_path, "gateway")
+    gateway = write(GATEWAY, tmp_path, "gateway")
     (tmp_path / "policy.py").write_text(POLICY)
     flags = ("--tls-cert", replica.cert, "--tls-key", replica.key, "--tls-client-ca", ca)
     settings = {
@@ -53,7 +55,8 @@ def secured(tmp_path: Path) -> Iterator[Cluster]:
             "agents": {"cert": gateway.cert, "key": gateway.key, "client_ca": ca},
             "replicas": {"ca": ca, "cert": gateway.cert, "key": gateway.key, "server_name": "replica.internal"},
             "reread_interval_s": 0.2,
-        }
+        },
+        "workers": 2,
     }
     plan = Plan(1, "m", ("--speedup", "1", *flags), policy=f"{tmp_path}/policy.py:PlannerOnly", settings=settings)
     with Processes(tmp_path) as processes:
@@ -71,8 +74,16 @@ def tls(identity: Identity | None) -> TLS:
     return TLS(root_certificates=AUTHORITY.ca.encode(), private_key=key, certificate_chain=chain)
 
 
-def serial_shown(address: str) -> int:
-    """Of the certificate that a new handshake is shown."""
+def shows(address: str, identity: Identity) -> bool:
+    """Whether new handshakes are shown this certificate: several, since several workers take them."""
+    expected = x509.load_pem_x509_certificate(identity.chain.encode()).serial_number
+    try:
+        return [_serial_shown(address) for _ in range(4)] == [expected] * 4
+    except OSError:  # a worker that was being killed
+        return False
+
+
+def _serial_shown(address: str) -> int:
     host, _, port = address.rpartition(":")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=AUTHORITY.ca)
@@ -83,10 +94,6 @@ def serial_shown(address: str) -> int:
         shown = up.getpeercert(binary_form=True)
     assert shown
     return x509.load_der_x509_certificate(shown).serial_number
-
-
-def serial(identity: Identity) -> int:
-    return x509.load_pem_x509_certificate(identity.chain.encode()).serial_number
 
 
 async def until_ready(cluster: Cluster) -> None:
@@ -136,14 +143,14 @@ async def test_a_stream_outlives_the_certificate_that_it_began_with(secured: Clu
         call = InferenceStub(channel).Generate(pb.GenerateRequest(text="hello", sampling=sampling))
         assert isinstance(await call.read(), pb.GenerateResponse)
         fresh = AUTHORITY.issue("localhost", "127.0.0.1")
-        assert serial_shown(secured.address) != serial(fresh)
+        assert shows(secured.address, GATEWAY)
         # First one without its key, which is refused, then both.
         (tmp_path / "gateway.pem").write_text(fresh.chain)
         reloads = "inference_gateway_certificate_reloads_total"
         await until(lambda: total(samples(secured), reloads, result="refused") == 2)
-        assert serial_shown(secured.address) != serial(fresh)
+        assert shows(secured.address, GATEWAY)
         write(fresh, tmp_path, "gateway")
-        await until(lambda: serial_shown(secured.address) == serial(fresh))
+        await until(lambda: shows(secured.address, fresh))
         tokens = 1
         while isinstance(response := await call.read(), pb.GenerateResponse):
             tokens += len(response.token_ids)
@@ -151,6 +158,12 @@ async def test_a_stream_outlives_the_certificate_that_it_began_with(secured: Clu
     async with Client(secured.address, tls=tls(AGENT)) as client:
         assert (await client.generate("hello", max_tokens=2).collect()).text
     assert total(samples(secured), reloads, side="agents", result="used") == 1
+    # Workers that are started while the files are broken get what is in use.
+    (tmp_path / "gateway.key").write_text("broken")
+    for worker in psutil.Process(secured.gateway.pid).children():
+        worker.kill()
+    await until(lambda: total(samples(secured), "inference_gateway_worker_restarts_total") == 2, 30)
+    await until(lambda: shows(secured.address, fresh), 30)
 
 
 async def test_tls_to_a_plain_port_is_told_to_the_operator(tmp_path: Path) -> None:
