@@ -111,6 +111,14 @@ bench-overhead: .venv/bench .venv-interop/installed ## What a token, an RPC and 
 	$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement $<
 	touch $@
 
+.PHONY: soak
+soak: tools ## An hour of cancels, killed replicas and agents that come and go (SECONDS=120 for two minutes)
+	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600)
+
+.PHONY: bench-attacks
+bench-attacks: tools ## What twenty attacks by one peer do to the answers of another
+	$(BIN)/python -m benchmarks.attacks
+
 .PHONY: clean
 clean: ## Remove everything that make has made
 	rm -rf .venv .venv-interop .venv-vllm $(INTEROP_NODE)/node_modules .ruff_cache .pytest_cache .hypothesis dist

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 
 import grpc.aio
-import psutil
 
 from benchmarks.cluster import Cluster
+from benchmarks.observe import worker
 from benchmarks.processes import Process, Processes
 from inference.v1 import inference_pb2 as pb
 from inference.v1.inference_pb2_grpc import InferenceStub
@@ -47,8 +47,8 @@ class Siege:
         self._number = 0
 
     async def run(self, name: str | None, seconds: float) -> Outcome:
-        worker = self._worker()
-        before = peak = worker.memory_info().rss
+        process = worker(self._cluster.gateway.pid)
+        before = peak = process.memory_info().rss
         attacker = self._attack(name, seconds) if name is not None else None
         latencies: list[float] = []
         failures: list[str] = []
@@ -56,7 +56,7 @@ class Siege:
         async with grpc.aio.insecure_channel(self._cluster.address) as channel, asyncio.TaskGroup() as tasks:
             while time.monotonic() < over_at:
                 tasks.create_task(_ask(channel, latencies, failures))
-                peak = max(peak, worker.memory_info().rss)
+                peak = max(peak, process.memory_info().rss)
                 await asyncio.sleep(1 / _PER_S)
         cut_off = 0
         if attacker is not None:
@@ -69,13 +69,6 @@ class Siege:
         self._number += 1
         command = [sys.executable, "-m", "benchmarks.attacks.attacker", name, self._cluster.address, str(seconds)]
         return self._processes.start(f"attack-{self._number}", command)
-
-    def _worker(self) -> psutil.Process:
-        """The process that relays. Raises psutil.NoSuchProcess where it has ended."""
-        for process in psutil.Process(self._cluster.gateway.pid).children(recursive=True):
-            if "gateway.worker" in process.cmdline():
-                return process
-        raise psutil.NoSuchProcess(self._cluster.gateway.pid)
 
 
 async def _ask(channel: grpc.aio.Channel, latencies: list[float], failures: list[str]) -> None:

@@ -1,5 +1,6 @@
 """What a worker counts of its exchanges."""
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.errors import Failure, Limit
@@ -57,6 +58,7 @@ class RelayMetrics:
             name("failures_total"), "Exchanges that the gateway itself ended, by reason.", "reason"
         )
 
+        self.tasks = registry.gauge(name("tasks"), "Running on the event loop.").child()
         self.held_bytes = registry.gauge(
             name("held_bytes"), "What agents hold of memory, estimated once a second; the limits memory_*_bytes."
         ).child()
@@ -83,6 +85,7 @@ class RelayMetrics:
         self.agent_connections.set(len(relay.agents))
         self.request_bytes_held.set(relay.memory.held_bytes)
         self.lease_audit.set(ledger.audit())
+        self.tasks.set(len(asyncio.all_tasks()))
         held = ledger.held()
         for replica_id, pool in relay.pools.items():
             self.replica_connections.child(replica_id).set(pool.ready_connections)

@@ -1,33 +1,22 @@
 """What a running gateway says of itself."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from urllib.request import urlopen
+from collections.abc import Callable
 
 import grpc
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.cluster import Cluster
+from benchmarks.observe import Samples, total
+from benchmarks.observe import samples as samples_at
 from inference.v1 import admin_pb2
 from inference.v1.admin_pb2_grpc import AdminStub
 
-Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+__all__ = ["Samples", "loads", "samples", "total", "until"]
 
 
 def samples(cluster: Cluster) -> Samples:
     """Every sample of /metrics, by name and labels."""
-    with urlopen(f"http://{cluster.metrics_address}/metrics", timeout=5) as response:
-        text = response.read().decode()
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def total(found: Samples, name: str, **labels: str) -> float:
-    """The sum over all samples of a name that have these labels."""
-    return sum(value for (of, has), value in found.items() if of == name and set(labels.items()) <= has)
+    return samples_at(cluster.metrics_address)
 
 
 def loads(cluster: Cluster) -> list[admin_pb2.LoadReport]:

@@ -1,0 +1,98 @@
+"""Hours of what agents and replicas do wrong: python -m benchmarks.soak [--seconds N]
+
+Half of the streams are cancelled, agents leave and come back, replicas are killed. Passes where in the end the worker's
+memory is flat and no stream, lease, task or descriptor is left.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.cluster import Cluster, Plan
+from benchmarks.processes import Processes
+from benchmarks.soak.agents import Agent, Tally
+from benchmarks.soak.watch import MIB, Look, growth_bytes_a_stream, is_flat, leftovers, look, settled
+
+_SIMULATED = ("--engine", "simulated", "--speedup", "20")
+_AGENTS = 4
+_LOOKS = 30
+_KILL_EVERY_S = 10.0
+_WARM_UP_S = 3.0
+"""Until there is a connection to each replica."""
+
+
+async def _kill(cluster: Cluster, over_at: float, rng: random.Random) -> int:
+    """Kill a replica now and then; it comes back. Return how many were killed."""
+    killed = 0
+    while time.monotonic() + _KILL_EVERY_S < over_at:
+        await asyncio.sleep(_KILL_EVERY_S)
+        member = rng.choice(cluster.members)
+        await asyncio.to_thread(member.process.kill)
+        killed += 1
+        await asyncio.sleep(1.0)
+        cluster.restart(member)
+    return killed
+
+
+async def _watch(cluster: Cluster, seconds: float, looks: list[Look]) -> None:
+    begun_at = time.monotonic()
+    for number in range(1, _LOOKS + 1):
+        await asyncio.sleep(begun_at + number * seconds / _LOOKS - time.monotonic())
+        looks.append(await asyncio.to_thread(look, cluster, time.monotonic() - begun_at))
+        if number % (_LOOKS // 10) == 0:
+            _print(looks[-1])
+
+
+async def soak(cluster: Cluster, seconds: float) -> list[str]:
+    """Return what is wrong in the end."""
+    print("| s | streams | open | leases | tasks | descriptors | RSS MB |")
+    print("|---|---|---|---|---|---|---|")
+    await Agent(cluster.address, Tally(), _AGENTS, time.monotonic() + _WARM_UP_S).run()
+    before = await asyncio.to_thread(look, cluster, 0.0)
+    _print(before)
+    looks, tally = [before], Tally()
+    over_at = time.monotonic() + seconds
+    async with asyncio.TaskGroup() as tasks:
+        killing = tasks.create_task(_kill(cluster, over_at, random.Random(1)))
+        tasks.create_task(_watch(cluster, seconds, looks))
+        for number in range(_AGENTS):
+            tasks.create_task(Agent(cluster.address, tally, number, over_at).run())
+    after = await settled(cluster, before, seconds)
+    _print(after)
+    print(
+        f"\n{tally.streams} streams: {tally.whole} whole, {tally.cancelled} cancelled, {tally.lost.total()} lost with "
+        f"{killing.result()} killed replicas, {tally.wrong.total()} wrong; {tally.connections} connections"
+    )
+    print(f"memory: {growth_bytes_a_stream(looks) * 10_000 / MIB:+.2f} MB per 10,000 streams after the first third")
+    wrong = leftovers(after, before) + [f"{count} streams: {how}" for how, count in tally.wrong.items()]
+    return wrong if is_flat(looks) else [*wrong, "memory grows"]
+
+
+def _print(seen: Look) -> None:
+    row = (
+        f"{seen.at_s:.0f}",
+        *map(str, (seen.streams, seen.open_streams, seen.leases, seen.tasks, seen.descriptors)),
+        f"{seen.rss_bytes / MIB:.1f}",
+    )
+    print(f"| {' | '.join(row)} |", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3_600.0, help="how long (%(default)s)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, Processes(Path(folder)) as processes:
+        cluster = Cluster(processes, Plan(replicas=3, model="m", engine_arguments=_SIMULATED), Path(folder))
+        cluster.start()
+        wrong = asyncio.run(soak(cluster, arguments.seconds))
+    for what in wrong:
+        print(what, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What is left behind: memory, descriptors, tasks and leases of the worker, over the streams that it has served."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import linear_regression
+
+from benchmarks.cluster import Cluster
+from benchmarks.observe import Samples, samples, total
+
+MIB = 1024 * 1024
+GROWTH_BYTES_A_STREAM = MIB / 10_000
+NOISE_BYTES = 3 * MIB
+"""What a short run cannot tell from growth: an arena more or less, a dictionary resized."""
+_SETTLE_S = 30.0
+_CONNECTIONS = ("inference_gateway_agent_connections_open", "inference_gateway_replica_connections_open")
+
+
+@dataclass(frozen=True)
+class Look:
+    """One moment of the worker."""
+
+    at_s: float
+    streams: int
+    """Served so far."""
+    rss_bytes: int
+    open_streams: int
+    descriptors: int
+    """But for those of connections that are up."""
+    tasks: int
+    leases: int
+
+
+def look(cluster: Cluster, at_s: float) -> Look:
+    found = samples(cluster.metrics_address)
+    return Look(
+        at_s=at_s,
+        streams=_number(found, "inference_gateway_requests_total"),
+        rss_bytes=_of_worker(found, "resident_bytes"),
+        open_streams=_number(found, "inference_gateway_streams_open"),
+        descriptors=_of_worker(found, "open_descriptors") - _number(found, *_CONNECTIONS),
+        tasks=_number(found, "inference_gateway_tasks"),
+        leases=_number(found, "inference_gateway_requests_in_flight"),
+    )
+
+
+async def settled(cluster: Cluster, before: Look, at_s: float) -> Look:
+    """Return what is left when all agents have gone, after a while at the most."""
+    give_up_at = time.monotonic() + _SETTLE_S
+    while True:
+        now = await asyncio.to_thread(look, cluster, at_s)
+        if not leftovers(now, before) or time.monotonic() > give_up_at:
+            return now
+        await asyncio.sleep(0.5)
+
+
+def leftovers(now: Look, before: Look) -> list[str]:
+    """Return what there is more of than before the first agent came."""
+    found = {
+        "streams": now.open_streams - before.open_streams,
+        "leases": now.leases - before.leases,
+        "tasks": now.tasks - before.tasks,
+        "descriptors": now.descriptors - before.descriptors,
+    }
+    return [f"{count} {what} left" for what, count in found.items() if count > 0]
+
+
+def growth_bytes_a_stream(looks: Sequence[Look]) -> float:
+    """Return the slope of memory over streams, after the first third, in which caches fill."""
+    rest = looks[len(looks) // 3 :]
+    return linear_regression([look.streams for look in rest], [look.rss_bytes for look in rest]).slope
+
+
+def is_flat(looks: Sequence[Look]) -> bool:
+    rest = looks[len(looks) // 3 :]
+    grown_bytes = growth_bytes_a_stream(looks) * (rest[-1].streams - rest[0].streams)
+    return grown_bytes <= max(NOISE_BYTES, GROWTH_BYTES_A_STREAM * (rest[-1].streams - rest[0].streams))
+
+
+def _of_worker(found: Samples, what: str) -> int:
+    return int(total(found, f"inference_gateway_process_{what}", process="worker-0"))
+
+
+def _number(found: Samples, *names: str) -> int:
+    return int(sum(total(found, name) for name in names))
