@@ -21,7 +21,9 @@ class RateSettings(Strict, frozen=True):
     """So many at once, and more as time passes."""
 
     burst: PositiveInt
+    """At once."""
     per_s: Annotated[float, Meta(ge=0)]
+    """More, each second."""
 
 
 class LimitSettings(Strict, frozen=True):
@@ -83,6 +85,7 @@ class LimitSettings(Strict, frozen=True):
     header_bytes_rate: RateSettings = RateSettings(burst=1 * MIB, per_s=256 * KIB)
     """Of header blocks, as sent."""
     settings_frames: RateSettings = RateSettings(burst=100, per_s=10)
+    """Each of which must be answered."""
     unread_replies: PositiveInt = 1_000
     """Answers to frames that wait while the agent does not read (Envoy: max_outbound_control_frames)."""
 

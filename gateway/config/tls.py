@@ -53,6 +53,8 @@ class TlsSettings(Strict, frozen=True):
     """Both sides of the gateway."""
 
     agents: AgentTlsSettings = AgentTlsSettings()
+    """On the agents' port."""
     replicas: ReplicaTlsSettings = ReplicaTlsSettings()
+    """To replicas."""
     reread_interval_s: PositiveSeconds = 5.0
     """How often the files are looked at. What has changed holds for new connections; what is broken is not used."""

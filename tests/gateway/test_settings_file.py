@@ -51,7 +51,7 @@ def test_settings_reach_a_worker_unchanged() -> None:
         ("limits: {header_bytes: 100000}", ":1: limits.header_bytes_hard: below header_bytes"),
         ("limits: {request_bytes: 999999999}", ":1: limits.buffered_bytes: below request_bytes"),
         ("connect: {backoff_base_s: 9}", ":1: connect.backoff_max_s: below backoff_base_s"),
-        ("workers: 4", ":1: workers: only 1 is possible so far"),
+        ("workers: 0", ":1: workers: expected int >= 1"),
         ("log_level: loud", ":1: log_level: 'loud' is not one of debug, info, warning, error"),
         ("listen: '8080'", ":1: listen: '8080' is not HOST:PORT"),
         ("metrics_listen: a:99999", ":1: metrics_listen: 'a:99999' has no port between 0 and 65535"),
