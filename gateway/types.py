@@ -35,6 +35,14 @@ class LoadReport(NamedTuple):
     """Of what is scarcest there; above 1 it is overloaded. This and the next two are for weights (gRFC A58)."""
     requests_per_s: float = 0.0
     errors_per_s: float = 0.0
+    gpu_utilization: float = 0.0
+    """Between 0 and 1, the mean of its GPUs; 0 where it does not say."""
+    gpu_memory_utilization: float = 0.0
+    """Between 0 and 1, of all its GPUs."""
+    gpus_throttled: float = 0.0
+    """How many of them run slower than they could, by heat or a power brake."""
+    gpu_faults: float = 0.0
+    """Uncorrected memory errors and critical XID events since the replica began."""
 
 
 Labels = frozenset[tuple[str, str]]

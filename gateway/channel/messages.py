@@ -7,7 +7,7 @@ from msgspec import Struct
 from gateway.config import Settings
 from gateway.metrics import Family
 from gateway.tls.material import Material
-from gateway.types import PromptRead, Snapshot
+from gateway.types import LoadReport, PromptRead, Snapshot
 
 TELL_INTERVAL_S = 0.5
 
@@ -56,6 +56,13 @@ class Reconfigure(_Message, frozen=True):
     settings: Settings
 
 
+class LoadsReported(_Message, frozen=True):
+    """Load reports that came since the last one, or since the fleet was told."""
+
+    loads: list[tuple[str, int, LoadReport]]
+    """Replica id, incarnation, report."""
+
+
 class Drain(_Message, frozen=True):
     """Send GOAWAY, finish what runs within `grace_s`, exit 0."""
 
@@ -99,10 +106,37 @@ class OutcomeKind(StrEnum):
     """The connection ended while streams were open on it; told once, not once a stream."""
 
 
-class Outcome(_Message, frozen=True):
+class Outcome(Struct, frozen=True, array_like=True):
+    """One attempt that ended, or one connection."""
+
     replica_id: str
     incarnation: int
     kind: OutcomeKind
+
+
+class Outcomes(_Message, frozen=True):
+    """In their order: with a failure among them within one turn of the loop, else within 50 ms."""
+
+    outcomes: list[Outcome]
+
+
+class Awaited(Struct, frozen=True, array_like=True):
+    """One replica whose streams in this worker should bring something."""
+
+    replica_id: str
+    incarnation: int
+    since: float
+    """There has been such a stream at every moment since."""
+    heard_at: float
+    """When the last byte of any response came from it; 0: never."""
+    prefill_tokens: int
+    """In flight there, over all workers."""
+
+
+class Progress(_Message, frozen=True):
+    """Every second, where there is anything to tell."""
+
+    awaited: list[Awaited]
 
 
 class Counts(_Message, frozen=True):
@@ -122,5 +156,7 @@ class Metrics(_Message, frozen=True):
     families: list[Family]
 
 
-Down = Configure | FleetChanged | TlsChanged | Drain | AskMetrics | Prepare | Reconfigure | PromptsRead
-Up = WorkerReady | Outcome | Counts | Metrics | Prepared | PromptsRead
+Order = FleetChanged | LoadsReported | TlsChanged | AskMetrics | Prepare | Reconfigure | PromptsRead
+"""What a worker does at once."""
+Down = Configure | Drain | Order
+Up = WorkerReady | Outcomes | Progress | Counts | Metrics | Prepared | PromptsRead

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from gateway.config.base import PositiveSeconds, Seconds, Strict, check, join_address, split_address
+from gateway.config.base import PositiveInt, PositiveSeconds, Seconds, Strict, check, join_address, split_address
 from gateway.config.connections import AgentConnectionSettings
 from gateway.config.discovery import (
     DnsSource,
@@ -20,6 +20,7 @@ from gateway.config.discovery import (
     SourceSettings,
     SrvSource,
 )
+from gateway.config.health import HealthSettings
 from gateway.config.limits import LimitSettings, RateSettings
 from gateway.config.routes import AliasSettings, RouteSettings, ZoneSettings
 from gateway.config.tls import AgentTlsSettings, ReplicaTlsSettings, TlsSettings
@@ -33,6 +34,7 @@ __all__ = [
     "ConnectSettings",
     "DnsSource",
     "FileSource",
+    "HealthSettings",
     "KubernetesSource",
     "LimitSettings",
     "ProbeSettings",
@@ -99,8 +101,16 @@ class ProbeSettings(Strict, frozen=True):
     """Whose health decides; empty: the whole server's, which is what replicas of opaque services may only know."""
     timeout_s: PositiveSeconds = 5.0
     """For the first health status, the list of models, the first load report."""
+    keepalive_interval_s: PositiveSeconds = 2.0
+    """Between PINGs of the prober, which are to find a frozen replica soon: its connection carries no request."""
+    keepalive_timeout_s: PositiveSeconds = 2.0
+    """For the answer; then the replica is suspect, and workers ask as well."""
     load_report_interval_s: PositiveSeconds = 1.0
     """Asked of the replica: the longest time without a report."""
+    load_report_floor_s: PositiveSeconds = 0.1
+    """Asked of it as well: the shortest time between two."""
+    load_reports_per_s: PositiveInt = 1_000
+    """Of all replicas together: in a larger fleet each is asked to report more seldom than by the floor."""
 
 
 class Settings(Strict, frozen=True):
@@ -154,6 +164,8 @@ class Settings(Strict, frozen=True):
     """Connections to replicas."""
     probe: ProbeSettings = ProbeSettings()
     """Questions to replicas."""
+    health: HealthSettings = HealthSettings()
+    """When a replica gets no requests, or fewer."""
     tls: TlsSettings = TlsSettings()
     """Certificates and keys."""
 

@@ -14,15 +14,26 @@ from typing import TYPE_CHECKING
 
 import grpc.aio
 from grpc_health.v1 import health_pb2
+from msgspec.structs import replace
 
 from gateway import logs
-from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Reconfigure, TlsChanged
+from gateway.channel.messages import (
+    Configure,
+    Down,
+    Drain,
+    FleetChanged,
+    LoadsReported,
+    Outcomes,
+    Progress,
+    Reconfigure,
+    TlsChanged,
+)
 from gateway.channel.shared_memory import SharedMemory
 from gateway.config import Settings, TlsSettings
 from gateway.control.admin import Admin
 from gateway.control.cores import usable_cores
 from gateway.control.discovery.discovery import Discovery
-from gateway.control.fleet_owner import FleetOwner
+from gateway.control.fleet_owner import Change, FleetOwner
 from gateway.control.health import Health
 from gateway.control.listener import Listener, bind
 from gateway.control.metrics import ControlMetrics
@@ -58,6 +69,8 @@ _SCRAPE_TIMEOUT_S = 2.0
 """For all workers' metrics; Prometheus waits 10 s by default."""
 _PREPARE_TIMEOUT_S = 5.0
 """For all workers to say whether they could use other settings."""
+_TICK_S = 0.25
+"""How exact the ends of ejections are, and how smooth slow starts."""
 _SERVICES_GRACE_S = 1.0
 """For health watchers and the like while draining: they have been told by then."""
 
@@ -103,7 +116,7 @@ class Control:
         self._available = asyncio.Event()
         self._health = Health()
         self._publisher = Publisher(self._publish, asyncio.get_running_loop().call_later)
-        self._owner = FleetOwner(self._publisher.changed)
+        self._owner = FleetOwner(self._publisher.changed, time.monotonic, settings.health)
         self._metrics = ControlMetrics(self._owner)
         self._certificates = self._watch_certificates(settings.tls)
         self._listener = Listener(bind(settings.listen), self._on_accepted)
@@ -114,13 +127,15 @@ class Control:
         self._workers = Workers(self._greeting, self._on_available, rows)
         self._slots = Slots(rows, lambda: self._workers.fleet_version)
         self._supervisors = [
-            Supervisor(worker_id, launch, settings, self._workers, self._metrics.heard, self._metrics.restarts)
+            Supervisor(worker_id, launch, settings, self._workers, self._on_seen, self._metrics.restarts)
             for worker_id in range(self._worker_count)
         ]
         read = source.read if source is not None else lambda: settings
         self._reconfiguration = Reconfiguration(settings, read, self._prepare, self._apply, self._metrics.registry)
         self._discovery = Discovery(settings, time.monotonic)
-        channels = ReplicaChannels(settings.connect, lambda: self._material.replicas)
+        keepalive = settings.probe.keepalive_interval_s, settings.probe.keepalive_timeout_s
+        connect = replace(settings.connect, keepalive_interval_s=keepalive[0], keepalive_timeout_s=keepalive[1])
+        channels = ReplicaChannels(connect, lambda: self._material.replicas)
         self._prober = Prober(self._owner, self._gateway_id, channels, settings.probe, time.monotonic)
 
     @property
@@ -136,6 +151,7 @@ class Control:
                     tasks.create_task(self._prober.run(self._discovery.found())),
                     tasks.create_task(self._discovery.run()),
                     tasks.create_task(self._reload_at(reloading or asyncio.Event())),
+                    tasks.create_task(self._tick()),
                 ]
                 if self._certificates is not None:
                     following.append(tasks.create_task(self._certificates.run()))
@@ -251,10 +267,30 @@ class Control:
             self._metrics.accepted.add()
         return took
 
-    def _publish(self) -> None:
+    def _publish(self, change: Change) -> None:
         """Workers first: who is told that a replica is ready must find it so."""
+        loads = self._owner.take_loads()
+        if change is Change.LOAD:
+            self._workers.tell(LoadsReported(loads))
+            return
         self._workers.tell(FleetChanged(self._slots.assign(self._owner.snapshot())))
         self._health.set_ready(self._owner.has_ready())
+
+    def _on_seen(self, seen: Outcomes | Progress) -> None:
+        match seen:
+            case Outcomes():
+                for outcome in seen.outcomes:
+                    self._metrics.heard(outcome)
+                    self._owner.ended(outcome)
+            case Progress():
+                for awaited in seen.awaited:
+                    self._owner.awaited(awaited)
+
+    async def _tick(self) -> None:
+        """Let time pass for the fleet, for ever."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._owner.tick()
 
     async def _worker_families(self) -> Sequence[Family]:
         return await self._workers.families(_SCRAPE_TIMEOUT_S)

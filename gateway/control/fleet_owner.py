@@ -2,65 +2,39 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
-from typing import NamedTuple
 
 from gateway import logs
-from gateway.config import ReplicaSettings
+from gateway.channel.messages import Awaited, Outcome
+from gateway.config import HealthSettings, ReplicaSettings
+from gateway.control.known_replica import Change, ModelOffer, Replica
+from gateway.fleet.conduct import Conduct, stall_budget_s
 from gateway.fleet.health import Event, transition
+from gateway.fleet.weight import effective_weight
 from gateway.types import LoadReport, ReplicaRecord, ReplicaState, Snapshot
+
+__all__ = ["Change", "FleetOwner", "ModelOffer", "Replica"]
 
 _log = logging.getLogger(__name__)
 
 
 _DRAINED = "drained by an operator"
-
-
-class ModelOffer(NamedTuple):
-    """One model as a replica names it (inference.v1.Model)."""
-
-    name: str
-    context_tokens: int = 0
-    lora_names: tuple[str, ...] = ()
-    kv_cache_tokens: int = 0
-    ready_replicas: int = 1
-    """More than 1 where the replica is itself a gateway."""
-
-
-class Change(Enum):
-    FLEET = "fleet"
-    LOAD = "load"
-    """Load reports alone: these come often and may wait a little."""
-
-
-@dataclass(slots=True)
-class Replica:
-    """One replica with what workers need not know."""
-
-    record: ReplicaRecord
-    settings: ReplicaSettings
-    offers: tuple[ModelOffer, ...] = ()
-    reason: str = "not yet connected"
-    """Why it is in its state, for people."""
-    boot_id: int = 0
-    """Of this incarnation; 0 where it is not known."""
-    is_identified: bool = False
-    """Since the health connection was last established."""
-    is_serving: bool = False
-    """It says so, whether or not an operator has drained it."""
-    is_drained: bool = False
-    """By an operator, until one takes that back."""
-    operators_weight: float | None = None
-    """Instead of the settings'."""
+_SERVING = (ReplicaState.READY, ReplicaState.PROBATION)
 
 
 class FleetOwner:
-    """`on_change` is called after each change, never with nothing changed. What is told of unknown replicas is ignored:
-    it was on its way when the replica was removed."""
+    """`on_change` is called after each change, never with nothing changed. What is told of unknown replicas, or of a
+    life that has ended, is ignored: it was on its way."""
 
-    def __init__(self, on_change: Callable[[Change], None]) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[Change], None],
+        clock: Callable[[], float],
+        health: HealthSettings | None = None,
+    ) -> None:
         self._on_change = on_change
+        self._health = health or HealthSettings()
+        self._clock = clock
+        self._told_loads: set[str] = set()
         self._replicas: dict[str, Replica] = {}
         self._version = 0
         # One count for all, so that a replica removed and named again never repeats a number.
@@ -82,7 +56,8 @@ class FleetOwner:
         return Snapshot(self._version, tuple(replica.record for replica in self._replicas.values()))
 
     def has_ready(self) -> bool:
-        return any(replica.record.state is ReplicaState.READY for replica in self._replicas.values())
+        """Whether there is one to send requests to; without them probation would never end."""
+        return any(replica.record.state in _SERVING for replica in self._replicas.values())
 
     # From discovery.
 
@@ -104,14 +79,14 @@ class FleetOwner:
             record = ReplicaRecord(
                 replica_id, settings.address, incarnation, ReplicaState.STARTING, None, settings.weight, None
             )
-            old, replica = replica, Replica(record, settings)
+            old, replica = replica, Replica(record, settings, self._new_conduct())
             if old is not None:
                 replica.is_drained, replica.operators_weight = old.is_drained, old.operators_weight
             self._replicas[replica_id] = replica
         replica.settings = settings
         labels = frozenset(settings.labels.items())
-        weight = replica.operators_weight or settings.weight
-        replica.record = replica.record._replace(weight=weight, zone=settings.zone, labels=labels)
+        replica.record = replica.record._replace(zone=settings.zone, labels=labels)
+        self._weigh(replica, self._clock())
         self._changed(Change.FLEET)
 
     # From operators. Each returns whether that changed anything; KeyError where there is no such replica.
@@ -140,11 +115,10 @@ class FleetOwner:
         """Set its weight; None: the one that discovery gives it."""
         replica = self._replicas[replica_id]
         replica.operators_weight = weight
-        before, after = replica.record.weight, weight or replica.settings.weight
-        if before != after:
-            replica.record = replica.record._replace(weight=after)
+        is_changed = self._weigh(replica, self._clock())
+        if is_changed:
             self._changed(Change.FLEET)
-        return before != after
+        return is_changed
 
     # From the prober.
 
@@ -152,11 +126,13 @@ class FleetOwner:
         """The health connection is up; whether to the same process as before, `identified` will say."""
         if replica := self._replicas.get(replica_id):
             replica.is_identified = replica.is_serving = False
+            replica.is_connected = True
             self._apply(replica, Event.CONNECTED, "connected, health not yet known")
 
     def lost(self, replica_id: str, reason: str) -> None:
         if replica := self._replicas.get(replica_id):
             replica.reason = reason
+            replica.is_connected = False
             self._apply(replica, Event.CONNECTION_LOST, reason)
 
     def identified(self, replica_id: str, boot_id: int) -> None:
@@ -173,6 +149,8 @@ class FleetOwner:
             self._incarnations += 1
             replica.record = replica.record._replace(incarnation=self._incarnations, models=None, load=None)
             replica.offers = ()
+            replica.conduct = self._new_conduct()
+            self._weigh(replica, self._clock())
             self._apply(replica, Event.NEW_INCARNATION, "a new process answers", is_changed=True)
 
     def serving(self, replica_id: str, offers: Sequence[ModelOffer]) -> None:
@@ -195,16 +173,88 @@ class FleetOwner:
             self._apply(replica, Event.NOT_SERVING, reason)
 
     def reported(self, replica_id: str, load: LoadReport) -> None:
-        if replica := self._replicas.get(replica_id):
-            replica.record = replica.record._replace(load=load)
-            self._changed(Change.LOAD)
+        if (replica := self._replicas.get(replica_id)) is None:
+            return
+        before = replica.record.load
+        replica.record = replica.record._replace(load=load)
+        self._told_loads.add(replica_id)
+        if before is not None and _has_stepped(before, load):
+            self._judge(replica, replica.conduct.heard(load.received_at, replica.record.state), "its engine gets on")
+        self._changed(Change.FLEET if self._weigh(replica, self._clock()) else Change.LOAD)
+
+    def take_loads(self) -> list[tuple[str, int, LoadReport]]:
+        """Return the reports that came since this was last called: id, incarnation, report."""
+        told, self._told_loads = self._told_loads, set()
+        records = [self._replicas[replica_id].record for replica_id in told if replica_id in self._replicas]
+        return [(record.id, record.incarnation, record.load) for record in records if record.load is not None]
+
+    # From workers.
+
+    def ended(self, outcome: Outcome) -> None:
+        """An attempt, or a connection, has ended."""
+        if replica := self._judged(outcome.replica_id, outcome.incarnation):
+            event = replica.conduct.ended(outcome.kind, replica.record.state, self._clock())
+            self._judge(replica, event, f"an attempt ended: {outcome.kind.value}")
+
+    def awaited(self, awaited: Awaited) -> None:
+        """A worker's streams should bring something, and did or did not."""
+        if (replica := self._judged(awaited.replica_id, awaited.incarnation)) is None:
+            return
+        now_s = self._clock()
+        self._judge(replica, replica.conduct.heard(awaited.heard_at, replica.record.state), "its streams get on")
+        budget_s = stall_budget_s(self._health, awaited.prefill_tokens, replica.record.load)
+        event = replica.conduct.waited(awaited.since, budget_s, replica.record.state, now_s)
+        self._judge(replica, event, f"no token for more than {budget_s:.0f} s")
+
+    def tick(self) -> None:
+        """Do what only time brings; to be called some times a second."""
+        now_s = self._clock()
+        for replica in self._replicas.values():
+            if replica.is_connected:
+                event = replica.conduct.due(replica.record.state, now_s)
+                self._judge(replica, event, "its time is up" if event is Event.EJECTION_ENDED else "still silent")
+            if self._weigh(replica, now_s):
+                self._changed(Change.FLEET)
+
+    # Ours.
+
+    def _new_conduct(self) -> Conduct:
+        return Conduct(self._health, self._clock())
+
+    def _judged(self, replica_id: str, incarnation: int) -> Replica | None:
+        replica = self._replicas.get(replica_id)
+        is_judged = replica is not None and replica.is_connected and replica.record.incarnation == incarnation
+        return replica if is_judged else None
+
+    def _judge(self, replica: Replica, event: Event | None, reason: str) -> None:
+        if event is not None and (not _ejects(replica.record.state, event) or self._may_eject()):
+            self._apply(replica, event, reason)
+
+    def _may_eject(self) -> bool:
+        """Those that are away anyway do not count, or they would keep bad ones in use."""
+        records = [replica.record for replica in self._replicas.values() if replica.is_connected]
+        ejected = sum(record.state is ReplicaState.EJECTED for record in records)
+        return ejected + 1 <= max(1, int(self._health.ejected_share * len(self._replicas)))
+
+    def _weigh(self, replica: Replica, now_s: float) -> bool:
+        """Set its effective weight; return whether that is news."""
+        slow_start = replica.conduct.slow_start(now_s)
+        own_weight = replica.operators_weight or replica.settings.weight
+        weight = effective_weight(own_weight, slow_start, replica.record.load, self._health)
+        if weight == replica.record.weight:
+            return False
+        replica.record = replica.record._replace(weight=weight)
+        return True
 
     def _apply(self, replica: Replica, event: Event, reason: str, *, is_changed: bool = False) -> None:
         before = replica.record.state
         after = transition(before, event)
         if after is not before:
+            now_s = self._clock()
+            replica.conduct.entered(before, after, event, now_s)
             replica.record = replica.record._replace(state=after)
             replica.reason = reason
+            self._weigh(replica, now_s)
             level = logging.WARNING if before is ReplicaState.READY else logging.INFO
             fields = {"replica": replica.record.id, "incarnation": replica.record.incarnation, "reason": reason}
             _log.log(level, logs.line("replica_state", state=after.name.lower(), **fields))
@@ -214,3 +264,16 @@ class FleetOwner:
     def _changed(self, change: Change) -> None:
         self._version += 1
         self._on_change(change)
+
+
+def _ejects(state: ReplicaState, event: Event) -> bool:
+    """Whether it would be one more that is ejected."""
+    return state is not ReplicaState.EJECTED and transition(state, event) is ReplicaState.EJECTED
+
+
+def _has_stepped(before: LoadReport, after: LoadReport) -> bool:
+    """Whether the engine has done something in between: arrivals alone change neither of these."""
+    return (before.running_requests, before.kv_cache_utilization) != (
+        after.running_requests,
+        after.kv_cache_utilization,
+    )

@@ -62,7 +62,7 @@ class Prober:
             self._owner.lost(replica_id, lost.reason)
             if "too_many_pings" in lost.reason.replace(" ", "_").lower():
                 # It permits fewer (gRFC A8): the default of gRPC servers is one in five minutes.
-                interval_s *= 2
+                interval_s *= 8
             if lost.was_up:
                 backoff.reset()
             await asyncio.sleep(backoff.next_s())

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from gateway.control.fleet_owner import Change
 
-LOAD_DELAY_S = 0.005
+LOAD_DELAY_S = 0.01
 """A thousand replicas report some thousand times a second; a policy does not see the difference."""
 
 
@@ -14,11 +14,14 @@ class Timer(Protocol):
 
 
 class Publisher:
-    """`publish` is called once for all changes of one turn of the loop, and once for those of load of `LOAD_DELAY_S`.
+    """`publish` is called once for all changes of one turn of the loop, with FLEET; and once for those of load of
+    `LOAD_DELAY_S`, with LOAD unless there are others.
 
     `call_later(delay_s, callback)` is the loop's."""
 
-    def __init__(self, publish: Callable[[], None], call_later: Callable[[float, Callable[[], None]], Timer]) -> None:
+    def __init__(
+        self, publish: Callable[[Change], None], call_later: Callable[[float, Callable[[], None]], Timer]
+    ) -> None:
         self._publish = publish
         self._call_later = call_later
         self._timer: Timer | None = None
@@ -35,4 +38,4 @@ class Publisher:
 
     def _due(self) -> None:
         self._timer = None
-        self._publish()
+        self._publish(Change.FLEET if self._is_urgent else Change.LOAD)

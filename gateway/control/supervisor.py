@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from gateway import logs
-from gateway.channel.messages import TELL_INTERVAL_S, Outcome
+from gateway.channel.messages import TELL_INTERVAL_S, Outcomes, Progress
 from gateway.config import Settings
 from gateway.control.backoff import Backoff
 from gateway.control.worker_process import Launch, WorkerProcess, running_worker
@@ -35,14 +35,14 @@ class Supervisor:
         launch: Launch,
         settings: Settings,
         workers: Workers,
-        on_outcome: Callable[[Outcome], None],
+        on_seen: Callable[[Outcomes | Progress], None],
         restarts: Counter,
     ) -> None:
         self._worker_id = worker_id
         self._launch = launch
         self.settings = settings
         self._workers = workers
-        self._on_outcome = on_outcome
+        self._on_seen = on_seen
         self._restarts = restarts
         self._backoff = Backoff(0.1, 10.0, 0.2, random.Random(worker_id))
         self._draining = asyncio.Event()
@@ -51,7 +51,7 @@ class Supervisor:
     async def run(self) -> None:
         """Return when the worker has ended after `drain`. Raises WorkerFailed."""
         while not self._draining.is_set():
-            async with running_worker(self._launch, self._worker_id, self._on_outcome) as worker:
+            async with running_worker(self._launch, self._worker_id, self._on_seen) as worker:
                 await self._live(worker)
                 code = await self._end(worker)
             self._workers.bury(self._worker_id)

@@ -18,9 +18,10 @@ from gateway.channel.messages import (
     Counts,
     Down,
     Metrics,
-    Outcome,
+    Outcomes,
     Prepare,
     Prepared,
+    Progress,
     PromptsRead,
     Up,
     WorkerReady,
@@ -46,7 +47,7 @@ class Launch(NamedTuple):
 class WorkerProcess:
     """It is told and never waited for: one that does not read what it is told is killed."""
 
-    def __init__(self, worker_id: int, on_outcome: Callable[[Outcome], None]) -> None:
+    def __init__(self, worker_id: int, on_seen: Callable[[Outcomes | Progress], None]) -> None:
         self.worker_id = worker_id
         self.is_ready = False
         """It takes connections."""
@@ -59,7 +60,7 @@ class WorkerProcess:
         self.families: Sequence[Family] = ()
         """Its metrics, as last told."""
         self.on_prompts: Callable[[PromptsRead], object] = lambda message: None
-        self._on_outcome = on_outcome
+        self._on_seen = on_seen
         self._ready_or_closed = asyncio.Event()
         self._closed = asyncio.Event()
         self._handed_over = 0
@@ -191,8 +192,8 @@ class WorkerProcess:
             case WorkerReady():
                 self.is_ready = True
                 self._ready_or_closed.set()
-            case Outcome():
-                self._on_outcome(message)
+            case Outcomes() | Progress():
+                self._on_seen(message)
             case PromptsRead():
                 self.on_prompts(message)
             case Counts():
@@ -220,10 +221,10 @@ class WorkerProcess:
 
 @contextlib.asynccontextmanager
 async def running_worker(
-    launch: Launch, worker_id: int, on_outcome: Callable[[Outcome], None]
+    launch: Launch, worker_id: int, on_seen: Callable[[Outcomes | Progress], None]
 ) -> AsyncGenerator[WorkerProcess, None]:
     """The process lives no longer than the context."""
-    worker = WorkerProcess(worker_id, on_outcome)
+    worker = WorkerProcess(worker_id, on_seen)
     try:
         await worker.start(launch)
         yield worker

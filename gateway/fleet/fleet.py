@@ -18,27 +18,33 @@ among many; the few requests that others dispatch meanwhile are spread as ours a
 _NOBODY = Candidates(())
 
 
+_DOUBTFUL = (ReplicaState.SUSPECT, ReplicaState.EJECTED)
+
+
 def _ids() -> list[str]:
     return []
 
 
 @dataclass(slots=True)
 class FleetChange:
-    """What a snapshot changed: ids, each in one list at most."""
+    """What a snapshot changed: ids, each in one of the first four lists at most."""
 
     added: list[str] = field(default_factory=_ids)
     changed: list[str] = field(default_factory=_ids)
     restarted: list[str] = field(default_factory=_ids)
     """Another incarnation answers, or the same at another address: connections to the old one are of no use."""
     removed: list[str] = field(default_factory=_ids)
+    doubtful: list[str] = field(default_factory=_ids)
+    """Of those changed: it was of use, and is now suspect or ejected."""
 
 
 class Fleet:
     """Applies what control says of replicas, and knows who may get a request now."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, panic_share: float = 0.5) -> None:
+        """With less than `panic_share` of a model's replicas ready, others are used as well (config.HealthSettings)."""
         self._counters = counters
-        self._views = Views(counters)
+        self._views = Views(counters, panic_share)
         self._replicas: dict[str, Replica] = {}
         self._by_slot: dict[int, Replica] = {}
         self._models: dict[Labels, frozenset[str]] = {}
@@ -133,6 +139,10 @@ class Fleet:
         of = f" of {what}" if facts.model or facts.lora_name else ""
         return Refused(Reason.NO_REPLICA_READY, f"no replica{of} is ready", retry_after_s=retry_after_s)
 
+    def in_panic(self) -> list[str]:
+        """Return the models of which so few replicas are ready that suspect and ejected ones are used."""
+        return self._views.in_panic()
+
     def slot(self, view: View) -> int | None:
         """Return where the view's incarnation is counted; None once that incarnation is no more."""
         replica = self._replicas.get(view.id)
@@ -155,6 +165,8 @@ class Fleet:
         replica = self._by_slot.get(slot)
         if replica is not None:
             self._views.touch(replica)
+            if replica.record.state == ReplicaState.PROBATION:
+                self._forget()  # it may have one request at a time
             if is_freed:
                 self._notify()
 
@@ -171,6 +183,8 @@ class Fleet:
             change.restarted.append(row.id)
         elif old != row:
             replica.take(row, self._counters)
+            if old.state != row.state and row.state in _DOUBTFUL:
+                change.doubtful.append(row.id)
             if _standing(old) != _standing(row):
                 self._forget()
             self._views.touch(replica)

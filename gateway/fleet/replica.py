@@ -33,7 +33,7 @@ class Replica:
         self._unseen = Unseen()
 
     @property
-    def is_candidate(self) -> bool:
+    def is_healthy(self) -> bool:
         return self.is_reachable and self.record.state == ReplicaState.READY
 
     def serves(self, wanted: Wanted) -> bool:

@@ -8,17 +8,23 @@ from collections.abc import Container, Iterable, Sequence
 
 from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica, Wanted
-from gateway.types import View
+from gateway.types import ReplicaState, View
 
 __all__ = ["Candidates", "Views"]
+
+
+_USABLE = frozenset((ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION))
+"""In need. Those that start, drain or say NOT_SERVING must get nothing whatever the need."""
 
 
 class Candidates:
     """The views of those that may serve alike requests, in the order of their ids."""
 
-    __slots__ = ("_places", "_views")
+    __slots__ = ("_places", "_views", "is_panic")
 
-    def __init__(self, views: Iterable[View]) -> None:
+    def __init__(self, views: Iterable[View], *, is_panic: bool = False) -> None:
+        self.is_panic = is_panic
+        """So few are ready that suspect and ejected ones are among them."""
         self._views = sorted(views, key=lambda view: view.id)
         self._places = {view.id: place for place, view in enumerate(self._views)}
 
@@ -43,8 +49,9 @@ class Candidates:
 class Views:
     """The candidates for each model, adapter and route that was asked for."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, panic_share: float = 0.5) -> None:
         self._counters = counters
+        self._panic_share = panic_share
         self._candidates: dict[Wanted, Candidates] = {}
         self._stale: set[Replica] = set()
 
@@ -63,12 +70,28 @@ class Views:
             self._refresh()
         candidates = self._candidates.get(wanted)
         if candidates is None:
-            candidates = Candidates(
-                replica.view(self._counters) for replica in replicas if replica.is_candidate and replica.serves(wanted)
-            )
+            candidates = self._choose([replica for replica in replicas if replica.serves(wanted)])
             if candidates:  # models that nobody serves are the agents' to invent, so they are not kept
                 self._candidates[wanted] = candidates
         return candidates
+
+    def in_panic(self) -> list[str]:
+        """Return the models of which too few replicas are ready, as far as they were asked for."""
+        return sorted({wanted.model or "" for wanted, candidates in self._candidates.items() if candidates.is_panic})
+
+    def _choose(self, replicas: Sequence[Replica]) -> Candidates:
+        """Those that are ready, and one on probation while nothing runs on it. Where too few are ready it is likelier
+        that our judgement is wrong than that so many are bad, and the rest would not bear the load (Envoy's panic)."""
+        usable = [replica for replica in replicas if replica.record.state in _USABLE]
+        healthy = sum(replica.is_healthy for replica in usable)
+        is_panic = healthy < self._panic_share * len(usable)
+        chosen = [replica for replica in usable if replica.is_reachable and self._may_take(replica, is_panic)]
+        return Candidates([replica.view(self._counters) for replica in chosen], is_panic=is_panic)
+
+    def _may_take(self, replica: Replica, is_panic: bool) -> bool:
+        if replica.record.state == ReplicaState.PROBATION:
+            return self._counters.total(replica.slot)[0] == 0
+        return is_panic or replica.is_healthy
 
     def _refresh(self) -> None:
         for replica in self._stale:

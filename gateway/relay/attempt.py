@@ -1,7 +1,9 @@
 """One try of an exchange on one replica."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from gateway.channel.messages import OutcomeKind
 from gateway.errors import Failure, Reason
 from gateway.fleet.leases import Lease
 from gateway.http2.frames import ErrorCode
@@ -10,8 +12,7 @@ from gateway.http2.streams import State, Stream
 from gateway.relay.replica_connection import ReplicaConnection
 from gateway.rpc import orca
 from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, WholeMessages, unpack_prefix
-from gateway.rpc.metadata import decode_binary
-from gateway.rpc.status import Status, code_of_http_status
+from gateway.rpc.status import Code, Status, code_of_http_status
 
 if TYPE_CHECKING:
     from gateway.relay.exchange import Exchange
@@ -20,6 +21,9 @@ _STRIPPED = frozenset((orca.TRAILER, b"content-type"))
 """A replica's load is the gateway's to know: it would steer the agent's own balancer. And where a response consists of
 trailers alone, the exchange opens it with a content type already."""
 
+
+_FAULTS = frozenset(str(int(code)).encode() for code in (Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
+"""Statuses that say something against the replica: not overload, not what the agent did wrong."""
 
 _NO_PREFIX = (0, 0)
 _CREDIT_STEP_BYTES = 16 * 1024
@@ -78,6 +82,18 @@ class Attempt:
         """Of a message that has begun and not ended."""
         return self._messages.held_bytes if self._messages is not None else 0
 
+    @property
+    def heard_at(self) -> float | None:
+        """When the replica's last data came."""
+        return self._last_at
+
+    @property
+    def is_held_up(self) -> bool:
+        """The agent does not read: nothing can come before it does."""
+        if self.stream is None or self.connection is None:
+            return True
+        return self.stream.receive_window * 4 < self.connection.http2.limits.stream_window_bytes
+
     # relay.pool.Acquirer.
 
     def on_connected(self, connection: ReplicaConnection) -> None:
@@ -88,9 +104,11 @@ class Attempt:
         more = [*call.timeout_at(self._clock()), exchange.relay.gateway_id]
         is_empty = exchange.body.is_whole and not exchange.body.chunks
         self.stream = connection.http2.open_stream(call.fields, self, more=more, is_end=is_empty)
+        exchange.relay.witness.begun(self)
         exchange.send_request(self)
 
     def on_connect_failed(self, message: str) -> None:
+        self._tell(OutcomeKind.CONNECT_FAILED)
         self._end()
         self._exchange.on_unprocessed(Failure(Reason.REPLICA_UNREACHABLE, message))
 
@@ -132,6 +150,7 @@ class Attempt:
             self._exchange.backlog.add(size)
 
     def on_last_data(self, payload: bytes) -> None:
+        self._tell(OutcomeKind.FAILED)
         self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream without a status"))
 
     def on_reset(self, code: int) -> None:
@@ -141,12 +160,15 @@ class Attempt:
         elif code == ErrorCode.ENHANCE_YOUR_CALM:
             self._fail(Failure(Reason.OVERLOADED, "the replica refuses this much work"))
         else:
+            if code != ErrorCode.CANCEL:  # so servers end what has passed its deadline
+                self._tell(OutcomeKind.FAILED)
             self._fail(Failure(Reason.REPLICA_FAILED, f"the replica reset the stream (HTTP/2 error {code})"))
 
     def on_sent(self, size: int) -> None:
         self._exchange.on_request_sent(size)
 
     def on_connection_lost(self) -> None:
+        self._tell(OutcomeKind.CONNECTION_LOST)
         self._fail(Failure(Reason.REPLICA_FAILED, "the connection to the replica was lost"))
 
     # For the exchange.
@@ -196,6 +218,7 @@ class Attempt:
         try:
             released = messages.feed(payload)
         except MalformedFraming:
+            self._tell(OutcomeKind.FAILED)
             self._fail(Failure(Reason.REPLICA_FAILED, "the replica sent what is no gRPC message"))
             return
         newly_held = max(0, messages.held_bytes - (held_bytes if not released else 0))
@@ -207,24 +230,25 @@ class Attempt:
 
     def _on_trailers(self, fields: Fields) -> None:
         if self._messages is not None and not self._messages.is_at_boundary:
+            self._tell(OutcomeKind.FAILED)
             self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream inside a message"))
             return
-        self._learn(fields)
+        trailers = _status_fields(fields)
+        self._note(dict(fields), dict(trailers))
         self.cancel()
         self._release_headers()
-        self._exchange.end_response(_status_fields(fields))
+        self._exchange.end_response(trailers)
 
-    def _learn(self, trailers: Fields) -> None:
-        """Take what the replica says of the request's cost."""
-        report = dict(trailers).get(orca.TRAILER)
-        if report is None or self.lease is None:
-            return
-        try:
-            usage = orca.parse_usage(decode_binary(report))
-        except ValueError:
-            return  # what it says of its load is advice, and no reason to fail the request
-        if usage is not None:
-            self.lease.used(usage, self._clock())
+    def _note(self, fields: Mapping[bytes, bytes], trailers: Mapping[bytes, bytes]) -> None:
+        """Take notice of what the replica said at the end, before the lease is given back."""
+        self._tell(OutcomeKind.FAILED if trailers[b"grpc-status"] in _FAULTS else OutcomeKind.ANSWERED)
+        report = fields.get(orca.TRAILER)
+        if report is not None:
+            self._exchange.relay.witness.reported(self.lease, report, self._clock())
+
+    def _tell(self, kind: OutcomeKind) -> None:
+        if not self.is_over:
+            self._exchange.relay.witness.ended(self.lease, kind)
 
     def _fail(self, failure: Failure) -> None:
         self.cancel()
@@ -232,6 +256,7 @@ class Attempt:
 
     def _end(self) -> None:
         self.is_over = True
+        self._exchange.relay.witness.over(self)
         if self._messages is not None:
             self._metrics.messages.add(self._messages.messages)
         if self.lease is not None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.errors import Failure, Limit
+from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger
 from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Counter, Histogram, Registry
 from gateway.rpc.status import Code
@@ -43,6 +44,9 @@ class RelayMetrics:
         self.lease_audit = registry.gauge(
             name("lease_audit"), "Sum of leases minus counters: anything but 0 is a defect."
         ).child()
+        self.panic = registry.gauge(
+            name("panic_models"), "Models of which so few replicas are ready that suspect and ejected ones are used."
+        ).child()
         self.request_bytes_held = registry.gauge(name("request_bytes_held"), "Bytes of requests held.").child()
         self.replica_connections = registry.gauge(
             name("replica_connections_open"), "Connections that are up.", "replica"
@@ -78,8 +82,9 @@ class RelayMetrics:
         """`status` is the value of grpc-status; `replica_id` is empty where none was tried."""
         self._requests.child(method, _STATUS_NAMES.get(status, "UNKNOWN"), replica_id).add(1)
 
-    def update(self, relay: "Relay", ledger: Ledger) -> None:
+    def update(self, relay: "Relay", ledger: Ledger, fleet: Fleet) -> None:
         """Set what is measured only when somebody asks."""
+        self.panic.set(len(fleet.in_panic()))
         self.streams.set(relay.open_streams)
         self.parked.set(len(relay.admission))
         self.agent_connections.set(len(relay.agents))

@@ -91,6 +91,11 @@ class Pool:
         for connection in tuple(self._connections):
             connection.sweep(now_s, self._keepalive)
 
+    def ask(self, now_s: float) -> None:
+        """There is doubt: ask on each connection, so that a sweep soon ends those where nothing answers."""
+        for connection in self._connections:
+            connection.ask(now_s)
+
     def close(self) -> None:
         """The replica is gone: streams finish, nothing new begins."""
         self._is_closed = True

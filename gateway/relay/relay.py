@@ -22,6 +22,7 @@ from gateway.relay.metrics import RelayMetrics
 from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool
 from gateway.relay.timer import Timer
+from gateway.relay.witness import Witness
 
 
 @dataclass(eq=False)
@@ -34,6 +35,7 @@ class Relay:
     admission: Admission
     metrics: RelayMetrics
     handshakes: Handshakes
+    witness: Witness
     flusher: Flusher
     codec: Codec
     clock: Callable[[], float]
@@ -99,6 +101,11 @@ class Relay:
         for replica_id in (*change.added, *change.restarted, *change.changed):
             if is_ready(replica_id) and not self.pools[replica_id].ready_connections:
                 self.pools[replica_id].warm()
+
+    def ask(self, replica_id: str) -> None:
+        """Find out whether it still answers, and end the connections on which it does not."""
+        if replica_id in self.pools:
+            self.pools[replica_id].ask(self.clock())
 
     @property
     def open_streams(self) -> int:

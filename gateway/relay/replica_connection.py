@@ -72,7 +72,8 @@ class ReplicaConnection(SocketConnection):
 
     def sweep(self, now_s: float, keepalive: Keepalive) -> None:
         """Ask a replica that says nothing whether it is there, and give it up where it does not answer."""
-        if self._has_received or not self.http2.streams or self._quiet_at is None:
+        is_idle = not self.http2.streams and self._pinged_at is None
+        if self._has_received or is_idle or self._quiet_at is None:
             self._has_received = False
             self._quiet_at = now_s
             self._pinged_at = None
@@ -83,6 +84,13 @@ class ReplicaConnection(SocketConnection):
         elif now_s - self._pinged_at >= keepalive.timeout_s:
             self.http2.abort(ErrorCode.NO_ERROR, "no answer to PING")
             self.kill()
+
+    def ask(self, now_s: float) -> None:
+        """Ask now, streams or not: `sweep` waits for the answer."""
+        if self.is_ready and self._pinged_at is None:
+            self._has_received = False
+            self._quiet_at = self._pinged_at = now_s
+            self.http2.ping(_KEEPALIVE)
 
     def on_goaway(self, code: int, debug: bytes) -> None:
         if code == ErrorCode.ENHANCE_YOUR_CALM and debug == b"too_many_pings":

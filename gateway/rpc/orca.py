@@ -3,8 +3,9 @@
 from math import isfinite
 
 from google.protobuf.message import DecodeError
-from xds.data.orca.v3 import orca_load_report_pb2
+from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
 
+from gateway.rpc.metadata import decode_binary
 from gateway.types import LoadReport, Usage
 
 TRAILER = b"endpoint-load-metrics-bin"
@@ -16,6 +17,10 @@ KV_CACHE_UTILIZATION = "kv_cache_utilization"
 UNCACHED_WAITING_TOKENS = "uncached_waiting_tokens"
 BOOT_ID = "boot_id"
 RECEIVED_REQUESTS = "received_requests"
+GPU_UTILIZATION = "gpu_utilization"
+GPU_MEMORY_UTILIZATION = "gpu_memory_utilization"
+GPUS_THROTTLED = "gpus_throttled"
+GPU_FAULTS = "gpu_faults"
 
 # The names in OrcaLoadReport.request_cost.
 PROMPT_TOKENS = "prompt_tokens"
@@ -25,10 +30,28 @@ COMPLETION_TOKENS = "completion_tokens"
 
 def parse_report(serialized: bytes, received_at: float) -> LoadReport:
     """Return what the report says; what it does not name is 0. Raises ValueError where it is malformed."""
+    return _load(_parsed(serialized), received_at)
+
+
+def parse_usage(serialized: bytes) -> Usage | None:
+    """Return what the finished request cost, where the report says it. Raises ValueError where it is malformed."""
+    return _usage(_parsed(serialized))
+
+
+def read_trailer(value: bytes, received_at: float) -> tuple[LoadReport, Usage | None]:
+    """Both, of the trailer's value."""
+    report = _parsed(decode_binary(value))
+    return _load(report, received_at), _usage(report)
+
+
+def _parsed(serialized: bytes) -> OrcaLoadReport:
     try:
-        report = orca_load_report_pb2.OrcaLoadReport.FromString(serialized)
+        return OrcaLoadReport.FromString(serialized)
     except DecodeError as error:
         raise ValueError(f"malformed load report: {error}") from error
+
+
+def _load(report: OrcaLoadReport, received_at: float) -> LoadReport:
     named = report.named_metrics
     if not all(map(isfinite, named.values())):
         raise ValueError("malformed load report: a metric is not finite")
@@ -43,15 +66,15 @@ def parse_report(serialized: bytes, received_at: float) -> LoadReport:
         utilization=_finite(report.application_utilization or report.cpu_utilization),
         requests_per_s=_finite(report.rps_fractional),
         errors_per_s=_finite(report.eps),
+        gpu_utilization=named.get(GPU_UTILIZATION, 0.0),
+        gpu_memory_utilization=named.get(GPU_MEMORY_UTILIZATION, 0.0),
+        gpus_throttled=named.get(GPUS_THROTTLED, 0.0),
+        gpu_faults=named.get(GPU_FAULTS, 0.0),
     )
 
 
-def parse_usage(serialized: bytes) -> Usage | None:
-    """Return what the finished request cost, where the report says it. Raises ValueError where it is malformed."""
-    try:
-        cost = orca_load_report_pb2.OrcaLoadReport.FromString(serialized).request_cost
-    except DecodeError as error:
-        raise ValueError(f"malformed load report: {error}") from error
+def _usage(report: OrcaLoadReport) -> Usage | None:
+    cost = report.request_cost
     counts = [cost.get(name, 0.0) for name in (PROMPT_TOKENS, CACHED_TOKENS, COMPLETION_TOKENS)]
     if not all(isfinite(count) and count >= 0 for count in counts):
         raise ValueError("malformed load report: a cost is no count")

@@ -16,7 +16,9 @@ from gateway.channel.messages import (
     Configure,
     Counts,
     FleetChanged,
+    LoadsReported,
     Metrics,
+    Order,
     Prepare,
     Prepared,
     PromptsRead,
@@ -50,6 +52,7 @@ from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
 from gateway.relay.sweeper import INTERVAL_S, Sweeper
 from gateway.relay.tls_socket import TlsSocket
+from gateway.relay.witness import Witness
 from gateway.rpc.plain import plain_text_answer
 from gateway.tls.contexts import Contexts
 from gateway.types import ReplicaState
@@ -85,7 +88,8 @@ class Worker:
         self._adopting = 0
         """Connections that are handed over and not yet among the agents'."""
         worker_id, rows = configure.worker_id, Rows(memory, configure.workers)
-        self._fleet = Fleet(counters := SharedCounters(rows, worker_id, is_ordered=_IS_ORDERED))
+        counters = SharedCounters(rows, worker_id, is_ordered=_IS_ORDERED)
+        self._fleet = Fleet(counters, settings.health.panic_share)
         self._news = News(self._on_news)
         heard = self._news.add if configure.workers > 1 else _nobody_asks
         self._prefixes = PrefixIndex(configure.gateway_id.encode(), settings.prefix_index_blocks, heard)
@@ -108,6 +112,7 @@ class Worker:
         self._connector = Connector(flusher, codec, replica_limits(settings.limits), self._contexts)
         self._metrics = RelayMetrics(self._registry)
         self._prefix_metrics = PrefixMetrics(self._registry)
+        self._witness = Witness(send, self._loop.call_later, self._fleet, counters)
         self._relay = Relay(
             limits=settings.limits,
             methods=MethodTable(settings.opaque_services, self._prefixes),
@@ -115,6 +120,7 @@ class Worker:
             admission=self._admission,
             metrics=self._metrics,
             handshakes=Handshakes(settings.limits.handshakes, self._registry, time.monotonic),
+            witness=self._witness,
             flusher=flusher,
             codec=codec,
             clock=time.monotonic,
@@ -134,14 +140,16 @@ class Worker:
     def grace_s(self) -> float:
         return self._settings.grace_s
 
-    def obey(self, message: FleetChanged | AskMetrics | Prepare | Reconfigure | TlsChanged | PromptsRead) -> None:
+    def obey(self, message: Order) -> None:
         """Do at once what control says."""
         match message:
             case FleetChanged():
                 self._on_fleet(message)
+            case LoadsReported():
+                self._on_loads(message)
             case AskMetrics():
                 self._process_metrics.update()
-                self._metrics.update(self._relay, self._ledger)
+                self._metrics.update(self._relay, self._ledger, self._fleet)
                 self._prefix_metrics.update(self._prefixes, self._news)
                 self._send(Metrics(message.id, self._registry.dump()))
             case Prepare():
@@ -178,6 +186,12 @@ class Worker:
         change = self._fleet.apply(message.snapshot)
         self._prefixes.follow(change, self._fleet)
         self._relay.apply(change, self._is_ready)
+        for replica_id in change.doubtful:
+            self._relay.ask(replica_id)
+
+    def _on_loads(self, message: LoadsReported) -> None:
+        for replica_id, incarnation, load in message.loads:
+            self._fleet.reported(replica_id, incarnation, load)
 
     def _prepare(self, message: Prepare) -> None:
         """Try what `_reconfigure` will do."""
@@ -223,7 +237,7 @@ class Worker:
 
     def _is_ready(self, replica_id: str) -> bool:
         record = self._fleet.record(replica_id)
-        return record is not None and record.state is ReplicaState.READY
+        return record is not None and record.state in (ReplicaState.READY, ReplicaState.PROBATION)
 
     def _replica_pool(self, replica_id: str) -> Pool:
         record = self._fleet.record(replica_id)
@@ -249,6 +263,7 @@ class Worker:
 
     def _sweep(self) -> None:
         self._sweeper.sweep()
+        self._witness.tell_progress()
         self._loop.call_later(INTERVAL_S, self._sweep)
 
     def _on_counts(self) -> None:

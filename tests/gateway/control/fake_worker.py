@@ -22,6 +22,7 @@ from gateway.channel.messages import (
     Metrics,
     Outcome,
     OutcomeKind,
+    Outcomes,
     Prepare,
     Prepared,
     Reconfigure,
@@ -60,7 +61,7 @@ class FakeWorker:
             case Configure() if self._mode != "silent":
                 self._policy = message.settings.policy
                 self._channel.send(WorkerReady())
-                self._channel.send(Outcome("a", 1, OutcomeKind.ANSWERED))
+                self._channel.send(Outcomes([Outcome("a", 1, OutcomeKind.ANSWERED)]))
             case AskMetrics():
                 self._held.set(len(self._agents))
                 self._channel.send(Metrics(message.id, self._registry.dump()))

@@ -11,7 +11,13 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
 from xds.service.orca.v3.orca_pb2 import OrcaLoadReportRequest
 
-from inference.v1.inference_pb2 import ListModelsRequest, ListModelsResponse, Model
+from inference.v1.inference_pb2 import (
+    GenerateRequest,
+    GenerateResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+    Model,
+)
 
 SERVING = HealthCheckResponse.SERVING
 NOT_SERVING = HealthCheckResponse.NOT_SERVING
@@ -26,6 +32,9 @@ class ScriptedReplica:
     def __init__(self) -> None:
         self.models: list[Model] | grpc.StatusCode | bytes = [Model(name="m", context_tokens=8192)]
         self.boot_id: int = 7
+        self.failure: grpc.StatusCode | None = None
+        """How Generate ends; None: with one token."""
+        self.generated = 0
         self.has_watch = True
         self.has_reports = True
         self.watched: list[str] = []
@@ -82,6 +91,12 @@ class ScriptedReplica:
             return self.models
         return ListModelsResponse(models=self.models).SerializeToString()
 
+    async def _generate(self, request: GenerateRequest, context: Context) -> AsyncIterator[GenerateResponse]:
+        self.generated += 1
+        if self.failure is not None:
+            await context.abort(self.failure)
+        yield GenerateResponse(text="token")
+
     async def _reports(self, request: OrcaLoadReportRequest, context: Context) -> AsyncIterator[bytes]:
         metadata = dict(context.invocation_metadata() or ())
         self.gateway_ids.append(str(metadata["x-gateway-id"]))
@@ -105,7 +120,12 @@ class ScriptedReplica:
             ),
             grpc.method_handlers_generic_handler(
                 "inference.v1.Inference",
-                {"ListModels": grpc.unary_unary_rpc_method_handler(self._list_models, ListModelsRequest.FromString)},
+                {
+                    "ListModels": grpc.unary_unary_rpc_method_handler(self._list_models, ListModelsRequest.FromString),
+                    "Generate": grpc.unary_stream_rpc_method_handler(
+                        self._generate, GenerateRequest.FromString, GenerateResponse.SerializeToString
+                    ),
+                },
             ),
             grpc.method_handlers_generic_handler(
                 "xds.service.orca.v3.OpenRcaService",

@@ -27,7 +27,7 @@ async def families() -> Sequence[Family]:
 
 
 def owner() -> FleetOwner:
-    owner = FleetOwner(lambda _: None)
+    owner = FleetOwner(lambda _: None, lambda: 0.0)
     owner.assign([ReplicaSettings(id="one", address="a:1", weight=2), ReplicaSettings(address="b:1")])
     owner.connected("one")
     owner.identified("one", 7)

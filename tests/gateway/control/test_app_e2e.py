@@ -193,7 +193,7 @@ async def test_a_killed_control_leaves_no_worker(tmp_path: Path) -> None:
 
 async def test_a_frozen_replica_is_noticed_and_found_again(tmp_path: Path) -> None:
     settings = tmp_path / "gateway.yaml"
-    settings.write_text("connect: {keepalive_interval_s: 0.5, keepalive_timeout_s: 0.5}")
+    settings.write_text("probe: {keepalive_interval_s: 0.5, keepalive_timeout_s: 0.5}")
     async with (
         replica(tmp_path) as first,
         gateway(tmp_path, "--replica", first.address, "--config", str(settings)) as them,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import ReplicaSettings
+from gateway.config import HealthSettings, ReplicaSettings
 from gateway.control.fleet_owner import Change, FleetOwner, ModelOffer
 from gateway.types import LoadReport, ReplicaRecord, ReplicaState
 
@@ -21,7 +21,8 @@ class Seen:
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
-        self.owner = FleetOwner(self.changes.append)
+        self.now_s = 100.0
+        self.owner = FleetOwner(self.changes.append, lambda: self.now_s, HealthSettings(slow_start_s=0))
 
     def record(self, replica_id: str = "a:1") -> ReplicaRecord:
         (record,) = (record for record in self.owner.snapshot().replicas if record.id == replica_id)

@@ -87,7 +87,7 @@ async def test_a_port_in_use_is_told_in_one_line() -> None:
 
 
 def test_the_state_of_each_replica_is_shown_and_of_no_other() -> None:
-    owner = FleetOwner(lambda _: None)
+    owner = FleetOwner(lambda _: None, lambda: 0.0)
     metrics = ControlMetrics(owner)
     owner.assign([ReplicaSettings(address="a:1"), ReplicaSettings(address="b:1")])
     assert states(metrics) == {("a:1", "starting"), ("b:1", "starting")}

@@ -15,7 +15,7 @@ from inference.v1 import inference_pb2_grpc
 @pytest.fixture
 def owner() -> FleetOwner:
     """Two ready replicas, and one that drains."""
-    owner = FleetOwner(lambda _: None)
+    owner = FleetOwner(lambda _: None, lambda: 0.0)
     owner.assign([ReplicaSettings(address=f"{name}:1") for name in "abc"])
     offers = {
         "a:1": [ModelOffer("small", 4096, ("french",), 1000), ModelOffer("large", 8192)],

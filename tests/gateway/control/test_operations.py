@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from gateway.config import ReplicaSettings, RouteSettings, Settings
+from gateway.config import HealthSettings, ReplicaSettings, RouteSettings, Settings
 from gateway.control.admin import Admin
 from gateway.control.fleet_owner import FleetOwner, ModelOffer
 from gateway.control.operations import OPERATOR
@@ -24,7 +24,7 @@ class Operated:
 
     def __init__(self) -> None:
         self.file: Settings | SettingsError = Settings(routes=(RouteSettings(name="gold"), RouteSettings(name="rest")))
-        self.owner = FleetOwner(lambda _: None)
+        self.owner = FleetOwner(lambda _: None, lambda: 0.0, HealthSettings(slow_start_s=0))
         self.owner.assign([ReplicaSettings(address="a:1", weight=2)])
         self.make_ready()
         settings = self.read()

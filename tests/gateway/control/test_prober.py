@@ -26,7 +26,7 @@ class Asking:
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
-        self.owner = FleetOwner(self._on_change)
+        self.owner = FleetOwner(self._on_change, time.monotonic)
         self.states: list[ReplicaState] = []
         """Those that the first replica went through."""
 
@@ -191,7 +191,7 @@ class Brittle(FleetOwner):
     """Has a defect that one replica meets, once."""
 
     def __init__(self) -> None:
-        super().__init__(lambda _: None)
+        super().__init__(lambda _: None, time.monotonic)
         self.met = asyncio.Event()
 
     def connected(self, replica_id: str) -> None:

@@ -12,7 +12,17 @@ import pytest
 from msgspec import structs
 
 from gateway.channel import channel
-from gateway.channel.messages import Configure, Down, Drain, FleetChanged, Outcome, OutcomeKind, Reconfigure
+from gateway.channel.messages import (
+    Configure,
+    Down,
+    Drain,
+    FleetChanged,
+    Outcome,
+    OutcomeKind,
+    Outcomes,
+    Progress,
+    Reconfigure,
+)
 from gateway.channel.shared_memory import SharedMemory
 from gateway.config import Settings
 from gateway.control.supervisor import Supervisor, WorkerFailed
@@ -36,7 +46,7 @@ class Supervised:
     def __init__(self, modes: Sequence[str], settings: Settings) -> None:
         self._changed = asyncio.Event()
         self.availability: list[bool] = []
-        self.outcomes: list[Outcome] = []
+        self.seen: list[Outcomes | Progress] = []
         self.restarts = Registry().counter("restarts_total", "").child()
         self.settings = settings
         self.memory = SharedMemory.made(size_bytes(len(modes)))
@@ -48,7 +58,7 @@ class Supervised:
                 Launch([sys.executable, str(FAKE), mode], self.memory.fd),
                 settings,
                 self.workers,
-                self.outcomes.append,
+                self.seen.append,
                 self.restarts,
             )
             for worker_id, mode in enumerate(modes)
@@ -129,7 +139,7 @@ async def test_a_worker_gets_connections_once_it_is_ready_and_ends_when_asked() 
             assert await agent.pid() > 0
         early.close()
     assert them.availability == [True, False]
-    assert them.outcomes == [Outcome("a", 1, OutcomeKind.ANSWERED)]
+    assert them.seen == [Outcomes([Outcome("a", 1, OutcomeKind.ANSWERED)])]
     assert them.restarts.values == [0]
 
 

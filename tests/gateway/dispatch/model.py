@@ -9,7 +9,7 @@ from gateway.errors import Reason, Refused
 from gateway.fleet.leases import Lease
 from gateway.policies import build
 from gateway.policies.base import Policy
-from gateway.types import Facts, ReplicaState, View, Wait
+from gateway.types import Facts, ReplicaRecord, ReplicaState, View, Wait
 from tests.gateway.fleets import Deciding, facts, row
 
 IDS = ("a", "b", "c")
@@ -165,7 +165,7 @@ class Model:
     def _check_grant(self, request: Request, lease: Lease) -> None:
         """The lease is on a replica that may serve the request, and that nobody before it could have had."""
         record = self.rows[lease.replica_id]
-        assert record.state is ReplicaState.READY
+        assert self._may_serve(record, request.facts)
         assert (record.incarnation, record.address) == (lease.incarnation, lease.address)
         assert lease.replica_id not in self.unreachable | request.excluded
         if request.facts.model:
@@ -176,6 +176,19 @@ class Model:
                 views = self.deciding.fleet.views(first.facts, first.excluded)
                 before = [_without(view, lease) for view in views if view.id == lease.replica_id]
                 assert not self.policy.free(first.facts, before)
+
+    def _may_serve(self, record: ReplicaRecord, facts: Facts) -> bool:
+        """Whether it is ready, on trial with its first request, or too few of those that could serve are ready."""
+        if record.state is ReplicaState.PROBATION:
+            return (record.id, record.incarnation) not in ((held.replica_id, held.incarnation) for held in self.held)
+        usable = (ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION)
+        models = frozenset[str]().union(*(row.models or () for row in self.rows.values()))
+        model = facts.model or (next(iter(models), None) if facts.model == "" else None)
+        serving = [
+            row for row in self.rows.values() if row.state in usable and (not model or model in (row.models or ()))
+        ]
+        ready = [row for row in serving if row.state is ReplicaState.READY and row.id not in self.unreachable]
+        return record in ready or (record in serving and len(ready) < len(serving) / 2)
 
     def _firsts(self) -> list[Request]:
         """The first of each line."""

@@ -12,8 +12,55 @@ def ids(deciding: Deciding, model: str | None = MODEL, excluded: tuple[str, ...]
 
 
 @pytest.mark.parametrize("state", list(ReplicaState))
-def test_only_ready_replicas_get_requests(state: ReplicaState) -> None:
-    assert ids(Deciding(row("a", state))) == (["a"] if state is ReplicaState.READY else [])
+def test_only_ready_replicas_and_those_on_trial_get_requests(state: ReplicaState) -> None:
+    expected = ["a", "b"] if state in (ReplicaState.READY, ReplicaState.PROBATION) else ["b"]
+    assert ids(Deciding(row("a", state), row("b"))) == expected
+
+
+def test_a_replica_on_probation_gets_one_request_at_a_time() -> None:
+    deciding = Deciding(row("a", ReplicaState.PROBATION), row("b"))
+    assert ids(deciding) == ["a", "b"]
+    lease = deciding.ledger.grant(deciding.fleet.views(facts())[0], facts(), "a:8000", 0.0)
+    assert ids(deciding) == ["b"]
+    lease.release()
+    assert ids(deciding) == ["a", "b"]
+
+
+@pytest.mark.parametrize("state", list(ReplicaState))
+def test_with_less_than_half_ready_suspect_and_ejected_ones_help_but_none_that_says_it_cannot(
+    state: ReplicaState,
+) -> None:
+    deciding = Deciding(row("a", ReplicaState.SUSPECT), row("b", ReplicaState.EJECTED), row("c"), row("d", state))
+    is_of_use = state in (ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION)
+    is_panic = state is not ReplicaState.READY
+    assert ids(deciding) == (["a", "b"] if is_panic else []) + ["c"] + (["d"] if is_of_use else [])
+    assert deciding.fleet.in_panic() == ([MODEL] if is_panic else [])
+
+
+def test_need_is_a_matter_of_each_model_and_of_what_is_reachable() -> None:
+    x, y = frozenset(("x",)), frozenset(("y",))
+    deciding = Deciding(
+        row("a", models=x), row("b", ReplicaState.SUSPECT, models=x), row("c", ReplicaState.SUSPECT, models=y)
+    )
+    assert (ids(deciding, "x"), ids(deciding, "y")) == (["a"], ["c"])
+    assert deciding.fleet.in_panic() == ["y"]
+    deciding.fleet.set_reachable("a", False)
+    assert ids(deciding, "x") == ["b"]
+
+
+def test_need_can_be_switched_off() -> None:
+    fleet = Fleet(LocalCounters(), panic_share=0.0)
+    fleet.apply(Snapshot(1, (row("a", ReplicaState.SUSPECT),)))
+    assert list(fleet.views(facts())) == []
+
+
+def test_says_which_replicas_have_just_become_doubtful() -> None:
+    deciding = Deciding(row("a"), row("b"), row("c", ReplicaState.SUSPECT))
+    change = deciding.apply(
+        row("a", ReplicaState.SUSPECT), row("b", ReplicaState.DRAINING), row("c", ReplicaState.SUSPECT, weight=0.5)
+    )
+    assert (change.changed, change.doubtful) == (["a", "b", "c"], ["a"])
+    assert deciding.apply(row("a", ReplicaState.EJECTED), row("b"), row("c")).doubtful == ["a"]
 
 
 def test_candidates_are_in_the_order_of_their_ids_whatever_order_control_sends() -> None:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
+from gateway.channel.messages import Outcomes, Progress
 from gateway.config import AgentConnectionSettings, ConnectSettings, LimitSettings, Settings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
@@ -31,6 +32,7 @@ from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
 from gateway.relay.socket_connection import SocketConnection
+from gateway.relay.witness import Witness
 from gateway.rpc.framing import prefixed
 from gateway.types import ReplicaRecord, ReplicaState, Snapshot
 from inference.v1 import inference_pb2 as pb
@@ -250,6 +252,11 @@ class World:
         self.admission = Admission(
             self.fleet, self.dispatcher, Parking(parking_s), lambda: loop.call_soon(self._run_admission) and None
         )
+        self.told: list[Outcomes | Progress] = []
+        # What it has to tell is told at once: timers are the exchanges'.
+        self.witness = Witness(
+            self.told.append, lambda delay_s, callback: loop.call_soon(callback), self.fleet, counters
+        )
         self.relay = Relay(
             limits=limits or LimitSettings(),
             methods=MethodTable(["test.Opaque"]),
@@ -257,6 +264,7 @@ class World:
             admission=self.admission,
             metrics=RelayMetrics(self.registry),
             handshakes=Handshakes((limits or LimitSettings()).handshakes, self.registry, lambda: self.now_s),
+            witness=self.witness,
             flusher=self._flusher,
             codec=self._codec,
             clock=lambda: self.now_s,
