@@ -11,7 +11,7 @@ from gateway.types import Facts, Labels, LoadReport, ReplicaRecord, ReplicaState
 
 __all__ = ["Fleet", "FleetChange"]
 
-LOOK_INTERVAL_S = 0.002
+LOOK_INTERVAL_S = 0.005
 """How old other workers' counts may be in views. A look costs about as much as a pick, so that busy workers share it
 among many; the few requests that others dispatch meanwhile are spread as ours are."""
 
