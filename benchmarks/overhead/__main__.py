@@ -17,7 +17,7 @@ from benchmarks.overhead.ends import Failed
 from benchmarks.overhead.figures import Figures
 from benchmarks.overhead.interleave import Interleaved, Plan
 from benchmarks.overhead.machine import cores
-from benchmarks.overhead.peers import PEERS
+from benchmarks.overhead.peers import FLOOR, PEERS
 from benchmarks.overhead.report import report
 from benchmarks.overhead.results import Run
 from benchmarks.overhead.shapes import IDLE, SHAPES
@@ -48,7 +48,7 @@ def main() -> None:
 def _measure(arguments: argparse.Namespace) -> Run:
     is_quick: bool = arguments.quick
     plan = Plan(
-        peers=arguments.peers,
+        peers=arguments.peers or [peer for peer in PEERS if peer != FLOOR or arguments.full],
         shapes=arguments.shapes,
         rounds=arguments.rounds or (1 if is_quick else 10 if arguments.full else 5),
         idle_rounds=1 if is_quick else 5 if arguments.full else 2,
@@ -64,12 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.overhead", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--peers", type=_names(PEERS), default=list(PEERS), help=f"of {', '.join(PEERS)}")
+    parser.add_argument("--peers", type=_names(PEERS), help=f"all but {FLOOR}, unless told; of {', '.join(PEERS)}")
     parser.add_argument("--shapes", type=_names(shapes), default=shapes, help=f"of {', '.join(shapes)}")
     parser.add_argument("--rounds", type=int, help="5 unless told")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="does it work? The figures say nothing")
-    size.add_argument("--full", action="store_true", help="10 rounds, and 5 of idle streams")
+    size.add_argument("--full", action="store_true", help="all peers, 10 rounds, 5 of idle streams")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw results there")
     parser.add_argument("--write", type=Path, metavar="DOCS", help="write results, plots and report into this folder")
     parser.add_argument("--report", type=Path, metavar="FILE", help="report on raw results, and measure nothing")

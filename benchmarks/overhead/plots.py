@@ -25,6 +25,10 @@ COLOURS = {
 """Those of Okabe and Ito, which colour-blind people can tell apart, and two more."""
 MARKERS = dict(zip(COLOURS, "|osDvX^P.", strict=True))
 _DPI = 144
+_WIDE = 500
+"""An axis from 1 to this has no room for numbers between the powers of ten."""
+_ROW = 0.7
+"""Of a row's height, what its marks spread over."""
 _STYLE = {"svg.hashsalt": "overhead", "font.size": 9.0, "axes.titlesize": 10.0, "axes.spines.top": False}
 
 
@@ -53,13 +57,14 @@ def _cpu(figures: Figures) -> Figure | None:
     if not units:
         return None
     by_unit = [[shape for shape in figures.shapes if figures.run.units[shape] == unit] for unit in units]
-    figure = Figure(figsize=(9.0, 1.6 + 0.5 * len(figures.shapes)), layout="constrained")
+    figure = Figure(figsize=(9.0, 1.6 + 0.6 * len(figures.shapes)), layout="constrained")
     grid = figure.add_gridspec(len(units), 1, height_ratios=[len(shapes) for shapes in by_unit])
     for row, (unit, shapes) in enumerate(zip(units, by_unit, strict=True)):
         axes = figure.add_subplot(grid[row, 0])
-        for peer in figures.peers:
-            if peer != DIRECT:
-                _mark_cpu(axes, figures, shapes, peer)
+        proxies = [peer for peer in figures.peers if peer != DIRECT]
+        for number, peer in enumerate(proxies):
+            # Side by side in their row, so that none hides another.
+            _mark_cpu(axes, figures, shapes, peer, _ROW * (number / len(proxies) - 0.5))
         _name_rows(axes, [figures.run.titles[shape] for shape in shapes])
         _scale(axes)
         axes.set_xlabel(f"CPU time, us a{'n' * (unit == 'RPC')} {unit} (log scale; median and range of the rounds)")
@@ -68,11 +73,11 @@ def _cpu(figures: Figures) -> Figure | None:
     return figure
 
 
-def _mark_cpu(axes: Axes, figures: Figures, shapes: Sequence[str], peer: str) -> None:
+def _mark_cpu(axes: Axes, figures: Figures, shapes: Sequence[str], peer: str, offset: float) -> None:
     found = [(row, cpu) for row, shape in enumerate(shapes) if (cpu := figures.cpu_us(shape, peer)) is not None]
     medians = [cpu.median for _, cpu in found]
     ranges = [[cpu.median - cpu.low for _, cpu in found], [cpu.high - cpu.median for _, cpu in found]]
-    rows = [row for row, _ in found]
+    rows = [row + offset for row, _ in found]
     axes.errorbar(
         medians,
         rows,
@@ -80,7 +85,7 @@ def _mark_cpu(axes: Axes, figures: Figures, shapes: Sequence[str], peer: str) ->
         label=peer,
         color=COLOURS[peer],
         marker=MARKERS[peer],
-        markersize=7.0,
+        markersize=6.0,
         linestyle="none",
         elinewidth=1.0,
     )
@@ -106,7 +111,7 @@ def _latency(figures: Figures) -> Figure | None:
         _name_rows(axes, figures.peers)
         _scale(axes)
         axes.set_title(figures.run.titles[shape])
-    figure.supxlabel("ms from the due moment, log scale: dot p50, bar p99, small dot p99.9")
+    figure.supxlabel("ms from the due moment, log scale: dot p50, bar p99, small dot p99.9", fontsize="medium")
     return figure
 
 
@@ -145,6 +150,7 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 def _scale(axes: Axes) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < _WIDE else (1.0,)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())

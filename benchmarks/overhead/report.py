@@ -106,10 +106,31 @@ def _ends(figures: Figures) -> str:
     text = "Microseconds of CPU time a message or RPC, replicas + agents."
 
     def cell(shape: str, peer: str) -> str:
-        ends = [figures.cpu_us(shape, peer, group) for group in (1, 2)]
-        return " + ".join(f"{end.median:.1f}" for end in ends if end)
+        return " + ".join(f"{end.median:.1f}" for end in _both_ends(figures, shape, peer))
 
-    return text + "\n\n" + _by_shape(figures, figures.peers, cell)
+    return f"{text} {_pace(figures)}\n\n{_by_shape(figures, figures.peers, cell)}"
+
+
+def _both_ends(figures: Figures, shape: str, peer: str) -> list[Spread]:
+    ends = (figures.cpu_us(shape, peer, group) for group in (1, 2))
+    return [end for end in ends if end is not None]
+
+
+def _pace(figures: Figures) -> str:
+    """Say where the ends were slower than the proxy."""
+    slower: list[str] = []
+    for shape in figures.shapes:
+        of = [(peer, figures.cpu_us(shape, peer)) for peer in _proxies(figures) if not figures.has_latency(shape)]
+        ends_us = {peer: sum(end.median for end in _both_ends(figures, shape, peer)) for peer, _ in of}
+        peers = [peer for peer, own in of if own is not None and ends_us[peer] > own.median]
+        if peers:
+            slower.append(f"{figures.run.titles[shape]}: {', '.join(peers)}")
+    if not slower:
+        return "Nowhere was it more than what the proxy took."
+    return (
+        "Where it is more than what the proxy took, the ends set the pace and the rate measured is theirs; the CPU "
+        f"time of the proxy is its own all the same. That was so in {'; '.join(slower)}."
+    )
 
 
 def _left_out(figures: Figures) -> str:
@@ -134,7 +155,7 @@ def _spread(found: Spread | None, digits: int, unit: float = 1.0) -> str:
     if found is None:
         return ""
     median, low, high = (f"{value / unit:,.{digits}f}" for value in (found.median, found.low, found.high))
-    return f"{median} ({low} - {high})"
+    return median if low == high else f"{median} ({low} - {high})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -40,7 +40,7 @@ SHAPES: Mapping[str, Shape] = {
     "steps-1024": _steps(1_024, 50),
     "paced": Shape("paced, 64 streams, 3,200/s", Task(streams=64, interval_ms=20, is_spread=True)),
     "rpc": Shape("RPCs, 32 at once", Task(kind="closed", streams=32), unit="RPC"),
-    "rpc-rate": Shape("RPCs, 400/s", Task(kind="open", rate=400), unit="RPC"),
+    "rpc-rate": Shape("RPCs, 400/s", Task(kind="open", rate=400, measured_s=1.0), unit="RPC"),
     "prompts": Shape(
         "400 KB prompts, 40/s", Task(kind="open", rate=40, prompt_bytes=400 * KIB, measured_s=1.5), unit="RPC"
     ),

@@ -32,8 +32,8 @@ class Task(Struct, frozen=True, kw_only=True):
     rate: float = 0.0
     """RPCs a second."""
     prompt_bytes: int = 256
-    warmup_s: float = 0.2
-    measured_s: float = 1.0
+    warmup_s: float = 0.15
+    measured_s: float = 0.7
     seed: int = 0
     pids: Sequence[Sequence[int]] = ()
     """Groups of processes."""

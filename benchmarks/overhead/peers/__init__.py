@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+FLOOR = "frame floor"
+
 PEERS: Mapping[str, str] = {
     "direct": "benchmarks.overhead.peers.direct:start",
     "gateway": "benchmarks.overhead.peers.gateway:start",
@@ -12,6 +14,6 @@ PEERS: Mapping[str, str] = {
     "Envoy": "benchmarks.overhead.peers.envoy:start",
     "HAProxy": "benchmarks.overhead.peers.haproxy:start",
     "nginx": "benchmarks.overhead.peers.nginx:start",
-    "frame floor": "benchmarks.overhead.peers.floor:start",
+    FLOOR: "benchmarks.overhead.peers.floor:start",
 }
 """Where each is started, by name, in the order of tables."""

@@ -17,8 +17,11 @@ def start(place: Place) -> Running:
 
 
 def start_compiled(place: Place) -> Running:
-    if not (_COMPILED / "installed").exists():
+    built = _COMPILED / "installed"
+    if not built.exists():
         raise Missing("not built here: `make compiled`")
+    if any(source.stat().st_mtime > built.stat().st_mtime for source in (ROOT / "gateway").rglob("*.py")):
+        raise Missing("older than its sources: `make compiled`")
     return _start(place, {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(_COMPILED)})
 
 

@@ -85,10 +85,10 @@ def test_a_peer_that_delivers_less_than_was_due_does_not_keep_up() -> None:
 
 
 def test_the_report_says_what_is_missing_and_who_else_was_busy() -> None:
-    text = report(Figures(run({"direct": [0], "gateway": [10]})))
+    text = report(Figures(run({"direct": [0, 0], "gateway": [10, 11]})))
     assert "- nginx: not installed here" in text
     assert "25% of the machine" in text
-    assert "| paced, 64 streams | 10.0 (10.0 - 10.0) |" in text
+    assert "| paced, 64 streams | 10.5 (10.0 - 11.0) |" in text
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
