@@ -111,6 +111,15 @@ bench-overhead: .venv/bench .venv-interop/installed ## What a token, an RPC and 
 	$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement $<
 	touch $@
 
+.PHONY: fuzz
+fuzz: .venv/fuzz ## Fuzz the HTTP/2 core by coverage, ten minutes (SECONDS=n for each of two targets)
+	$(BIN)/python -m tests.fuzz connection $(or $(SECONDS),300)
+	$(BIN)/python -m tests.fuzz headers $(or $(SECONDS),300)
+
+.venv/fuzz: constraints/fuzz.txt .venv/tools
+	$(PIP) install --no-compile --no-deps --require-hashes --only-binary :all: --requirement $<
+	touch $@
+
 .PHONY: soak
 soak: tools ## An hour of cancels, killed replicas and agents that come and go (SECONDS=120 for two minutes)
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600)
