@@ -42,7 +42,7 @@ class LoadReport(NamedTuple):
     gpus_throttled: float = 0.0
     """How many of them run slower than they could, by heat or a power brake."""
     gpu_faults: float = 0.0
-    """Uncorrected memory errors and critical XID events since the replica began."""
+    """Uncorrected memory errors since the replica began."""
 
 
 Labels = frozenset[tuple[str, str]]

@@ -17,7 +17,7 @@ import pynvml
 from serving.call import Calls
 from serving.config import NO_LISTENER, Settings, SettingsError
 from serving.engine import Engine, EngineDead, EngineLoad, Generation, Sampling
-from serving.gpu import Gpus
+from serving.gpu import Gpus, facts_of
 from serving.health import Health
 from serving.http import Endpoints, listening
 from serving.lifecycle import Event, Lifecycle, Phase
@@ -53,6 +53,7 @@ class Replica:
         self._metrics = Metrics(build, lambda: self.load.state(""))
         calls = Calls(self.lifecycle, self.load, self._metrics, settings.retry_after_s, clock)
         self._tokenizing = ThreadPoolExecutor(1, "tokenizing")
+        self._gpus = Gpus(pynvml, os.environ)
         self._service = InferenceService(calls, self._tokenizing)
         health = Health(self.lifecycle, HEALTH_SERVICES)
         floor_s, heartbeat_s = settings.load_report_floor_s, settings.load_report_heartbeat_s
@@ -64,10 +65,9 @@ class Replica:
         """Listen, not serving yet; stop at the end, and close the engine. Raises SettingsError."""
         async with AsyncExitStack() as stack:
             stack.callback(self._tokenizing.shutdown, wait=False, cancel_futures=True)
+            stack.callback(self._gpus.close)
             if self._settings.metrics_listen != NO_LISTENER:
-                gpus = Gpus(pynvml, os.environ)
-                stack.callback(gpus.close)
-                endpoints = Endpoints(self.lifecycle, self._metrics, gpus).application()
+                endpoints = Endpoints(self.lifecycle, self._metrics, self._gpus).application()
                 self.metrics_port = await stack.enter_async_context(listening(endpoints, self._settings.metrics_listen))
             stack.push_async_callback(self.stop)
             self.port = listen(self._server, self._settings)
@@ -92,6 +92,7 @@ class Replica:
             except EngineDead:
                 self.lifecycle.apply(Event.ENGINE_DIED)
             else:
+                self.load.gpus = facts_of(await asyncio.to_thread(self._gpus.read))
                 await self.lifecycle.changes.wait(WATCH_INTERVAL_S)
         raise EngineDead("the engine is gone")
 

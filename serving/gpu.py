@@ -13,6 +13,40 @@ class GpuReading(NamedTuple):
     """Between 0 and 1: the share of the last sample period in which a kernel ran."""
     memory_used_bytes: int
     memory_total_bytes: int
+    is_throttled: bool = False
+    """Heat or a power brake slows it. What the power limit does in every busy hour does not count."""
+    faults: int = 0
+    """Uncorrected memory errors since this process began to look."""
+
+
+class GpuFacts(NamedTuple):
+    """All GPUs of a replica, as its load reports tell of them."""
+
+    utilization: float
+    memory_utilization: float
+    throttled: int
+    faults: int
+
+
+def facts_of(readings: Sequence[GpuReading]) -> GpuFacts | None:
+    """Return the mean, the share of all memory, how many are throttled, the sum of faults; None without a GPU."""
+    if not readings:
+        return None
+    return GpuFacts(
+        sum(reading.utilization for reading in readings) / len(readings),
+        sum(reading.memory_used_bytes for reading in readings)
+        / sum(reading.memory_total_bytes for reading in readings),
+        sum(reading.is_throttled for reading in readings),
+        sum(reading.faults for reading in readings),
+    )
+
+
+_BRAKES = (
+    pynvml.nvmlClocksThrottleReasonHwSlowdown
+    | pynvml.nvmlClocksThrottleReasonSwThermalSlowdown
+    | pynvml.nvmlClocksThrottleReasonHwThermalSlowdown
+    | pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown
+)
 
 
 class _Memory(Protocol):
@@ -35,6 +69,8 @@ class Nvml(Protocol):
     def nvmlDeviceGetIndex(self, handle: object) -> int: ...
     def nvmlDeviceGetUtilizationRates(self, handle: object) -> _Utilization: ...
     def nvmlDeviceGetMemoryInfo(self, handle: object) -> _Memory: ...
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: object) -> int: ...
+    def nvmlDeviceGetTotalEccErrors(self, handle: object, error_type: int, counter_type: int, /) -> int: ...
 
 
 class Gpus:
@@ -43,6 +79,7 @@ class Gpus:
     def __init__(self, nvml: Nvml, environment: Mapping[str, str]) -> None:
         self._nvml = nvml
         self._handles: Sequence[object] = []
+        self._errors_before: dict[str, int] = {}
         self._is_open = False
         try:
             nvml.nvmlInit()
@@ -75,6 +112,25 @@ class Gpus:
         try:
             memory = nvml.nvmlDeviceGetMemoryInfo(handle)
             utilization = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
-            return GpuReading(str(nvml.nvmlDeviceGetIndex(handle)), utilization, memory.used, memory.total)
+            name = str(nvml.nvmlDeviceGetIndex(handle))
+            return GpuReading(
+                name, utilization, memory.used, memory.total, self._is_throttled(handle), self._faults(name, handle)
+            )
         except pynvml.NVMLError:
             return None
+
+    def _is_throttled(self, handle: object) -> bool:
+        try:
+            return bool(self._nvml.nvmlDeviceGetCurrentClocksEventReasons(handle) & _BRAKES)
+        except pynvml.NVMLError:
+            return False  # older drivers and some cards do not say
+
+    def _faults(self, name: str, handle: object) -> int:
+        """What came since the first look: errors before it did not keep the engine from starting."""
+        try:
+            errors = self._nvml.nvmlDeviceGetTotalEccErrors(
+                handle, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC
+            )
+        except pynvml.NVMLError:
+            return 0  # without ECC
+        return errors - self._errors_before.setdefault(name, errors)

@@ -8,6 +8,7 @@ from xds.data.orca.v3 import orca_load_report_pb2
 
 from gateway.rpc import orca
 from serving.engine import EngineDead, EngineLoad
+from serving.gpu import GpuFacts
 from serving.lifecycle import Changes
 
 TRAILER = orca.TRAILER.decode()
@@ -70,6 +71,8 @@ class Load:
         """Requests that were received and not yet answered."""
         self.changes = Changes()
         """Of `in_flight`; the engine's own load changes without a word."""
+        self.gpus: GpuFacts | None = None
+        """As last read."""
         self._measure = measure
         self._measured = EngineLoad(0, 0, 0.0, 0)
         self._boot_id = boot_id
@@ -125,6 +128,11 @@ class Load:
                 orca.RECEIVED_REQUESTS: state.received_requests,
             },
         )
+        if self.gpus is not None:
+            report.named_metrics[orca.GPU_UTILIZATION] = self.gpus.utilization
+            report.named_metrics[orca.GPU_MEMORY_UTILIZATION] = self.gpus.memory_utilization
+            report.named_metrics[orca.GPUS_THROTTLED] = self.gpus.throttled
+            report.named_metrics[orca.GPU_FAULTS] = self.gpus.faults
         if cost is not None:
             report.request_cost[orca.PROMPT_TOKENS] = cost.prompt_tokens
             report.request_cost[orca.CACHED_TOKENS] = cost.cached_tokens

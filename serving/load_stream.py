@@ -8,6 +8,7 @@ import grpc
 from grpc import aio
 from xds.service.orca.v3 import orca_pb2
 
+from gateway.rpc import orca
 from serving.call import metadata_value
 from serving.lifecycle import Lifecycle
 from serving.load import GATEWAY_ID, Load, LoadState
@@ -64,7 +65,9 @@ class LoadStream:
     ) -> None:
         gateway_id = metadata_value(context, GATEWAY_ID)
         interval_s = request.report_interval.ToNanoseconds() / 1e9
-        pace = Pace(self._floor_s, interval_s if interval_s > 0 else self._heartbeat_s)
+        asked_ms = metadata_value(context, orca.FLOOR)
+        floor_s = max(self._floor_s, int(asked_ms) / 1000) if asked_ms.isdecimal() else self._floor_s
+        pace = Pace(floor_s, interval_s if interval_s > 0 else self._heartbeat_s)
         while not self._lifecycle.is_closed:
             state, now_s = self._load.state(gateway_id), self._clock()
             is_busy = bool(self._load.in_flight or state.running_requests or state.queue_depth)

@@ -6,6 +6,14 @@ class NVMLError(Exception):
 NVML_ERROR_LIBRARY_NOT_FOUND: int
 NVML_ERROR_NOT_SUPPORTED: int
 NVML_ERROR_NOT_FOUND: int
+NVML_MEMORY_ERROR_TYPE_UNCORRECTED: int
+NVML_VOLATILE_ECC: int
+nvmlClocksThrottleReasonGpuIdle: int
+nvmlClocksThrottleReasonSwPowerCap: int
+nvmlClocksThrottleReasonHwSlowdown: int
+nvmlClocksThrottleReasonSwThermalSlowdown: int
+nvmlClocksThrottleReasonHwThermalSlowdown: int
+nvmlClocksThrottleReasonHwPowerBrakeSlowdown: int
 
 class c_nvmlMemory_t:
     total: int
@@ -24,3 +32,5 @@ def nvmlDeviceGetHandleByUUID(uuid: str) -> object: ...
 def nvmlDeviceGetIndex(handle: object) -> int: ...
 def nvmlDeviceGetUtilizationRates(handle: object) -> c_nvmlUtilization_t: ...
 def nvmlDeviceGetMemoryInfo(handle: object) -> c_nvmlMemory_t: ...
+def nvmlDeviceGetCurrentClocksEventReasons(handle: object) -> int: ...
+def nvmlDeviceGetTotalEccErrors(handle: object, errorType: int, counterType: int) -> int: ...

@@ -16,7 +16,7 @@ from gateway import logs
 from gateway.config import ProbeSettings
 from gateway.control.fleet_owner import FleetOwner, ModelOffer
 from gateway.control.replica_calls import ReplicaCalls
-from gateway.rpc.orca import parse_report
+from gateway.rpc.orca import FLOOR, parse_report
 from gateway.types import LoadReport
 from inference.v1.inference_pb2 import ListModelsRequest, ListModelsResponse
 
@@ -131,7 +131,8 @@ class HealthConnection:
         interval = Duration()
         interval.FromNanoseconds(round(self._settings.load_report_interval_s * 1e9))
         while True:
-            call = self._calls.load_reports(OrcaLoadReportRequest(report_interval=interval), metadata=self._metadata)
+            request = OrcaLoadReportRequest(report_interval=interval)
+            call = self._calls.load_reports(request, metadata=(*self._metadata, (FLOOR, str(self._floor_ms()))))
             try:
                 while isinstance(serialized := await call.read(), bytes):
                     self._reported(parse_report(serialized, self._clock()))
@@ -144,6 +145,12 @@ class HealthConnection:
                 call.cancel()
                 self._has_report_or_none_will_come.set()
             await asyncio.sleep(_RETRY_S)
+
+    def _floor_ms(self) -> int:
+        """The shortest time between two reports: longer in a large fleet, since each costs grpcio some 0.1 ms."""
+        settings = self._settings
+        least_s = len(self._owner.replicas) / settings.load_reports_per_s
+        return round(1000 * max(settings.load_report_floor_s, least_s))
 
     def _reported(self, load: LoadReport) -> None:
         if self._boot_id not in (None, load.boot_id):

@@ -9,6 +9,9 @@ from gateway.rpc.metadata import decode_binary
 from gateway.types import LoadReport, Usage
 
 TRAILER = b"endpoint-load-metrics-bin"
+FLOOR = "x-load-report-floor-ms"
+"""Metadata of StreamCoreMetrics: the shortest time between two reports that the watcher wants, in milliseconds. (The
+request's report_interval is the longest.)"""
 
 # The names in OrcaLoadReport.named_metrics.
 QUEUE_DEPTH = "queue_depth"

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 import pynvml
 import pytest
 
-from serving.gpu import GpuReading, Gpus
+from serving.gpu import GpuFacts, GpuReading, Gpus, facts_of
 
 
 @dataclass
@@ -21,6 +21,16 @@ class FakeNvml:
     is_there: bool = True
     broken: set[int] = field(default_factory=set[int])
     is_open: bool = False
+    reasons: int = 0
+    memory_errors: int = 3
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: object) -> int:
+        return self.reasons
+
+    def nvmlDeviceGetTotalEccErrors(self, handle: object, error_type: int, counter_type: int, /) -> int:
+        if handle == 1:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return self.memory_errors
 
     def nvmlInit(self) -> None:
         if not self.is_there:
@@ -95,3 +105,30 @@ def test_the_real_library_says_nothing_where_there_is_no_gpu() -> None:
     gpus = Gpus(pynvml, {"CUDA_VISIBLE_DEVICES": ""})
     assert gpus.read() == []
     gpus.close()
+
+
+@pytest.mark.parametrize(
+    ("reasons", "is_throttled"),
+    [
+        (0, False),
+        (pynvml.nvmlClocksThrottleReasonGpuIdle | pynvml.nvmlClocksThrottleReasonSwPowerCap, False),
+        (pynvml.nvmlClocksThrottleReasonHwThermalSlowdown | pynvml.nvmlClocksThrottleReasonSwPowerCap, True),
+        (pynvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown, True),
+    ],
+)
+def test_heat_and_brakes_throttle_and_the_power_limit_of_a_busy_card_does_not(reasons: int, is_throttled: bool) -> None:
+    assert [each.is_throttled for each in Gpus(FakeNvml(reasons=reasons), {}).read()] == [is_throttled] * 2
+
+
+def test_counts_memory_errors_since_it_began_where_the_card_counts_them() -> None:
+    nvml = FakeNvml()
+    gpus = Gpus(nvml, {})
+    assert [each.faults for each in gpus.read()] == [0, 0]
+    nvml.memory_errors += 2
+    assert [each.faults for each in gpus.read()] == [2, 0]
+
+
+def test_tells_all_gpus_of_a_replica_in_four_numbers() -> None:
+    readings = [GpuReading("0", 0.5, 10, 80, is_throttled=True), GpuReading("1", 1.0, 50, 80, faults=3)]
+    assert facts_of(readings) == GpuFacts(0.75, 0.375, 1, 3)
+    assert facts_of([]) is None

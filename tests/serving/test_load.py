@@ -4,6 +4,7 @@ from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
 
 from gateway.rpc.orca import parse_report
 from serving.engine import EngineDead, EngineLoad
+from serving.gpu import GpuFacts
 from serving.load import MAX_GATEWAYS, Cost, Load, LoadState, Rate
 from serving.load_stream import Look, Pace
 
@@ -32,7 +33,15 @@ def test_a_report_is_what_a_gateway_reads() -> None:
     load.begin("a")
     load.end(has_failed=True)
     report = parse_report(load.report(load.state("a")), received_at=1.0)
-    assert report == (3.0, 2.0, 0.5, 900.0, 77, 2, 1.0)
+    assert report[:7] == (3.0, 2.0, 0.5, 900.0, 77, 2, 1.0)
+
+
+def test_a_report_tells_of_gpus_once_they_were_read() -> None:
+    load = load_of(EngineLoad(0, 0, 0.0, 0))
+    load.gpus = GpuFacts(0.75, 0.5, throttled=1, faults=3)
+    report = parse_report(load.report(load.state("")), received_at=1.0)
+    told = report.gpu_utilization, report.gpu_memory_utilization, report.gpus_throttled, report.gpu_faults
+    assert told == (0.75, 0.5, 1.0, 3.0)
 
 
 def test_a_report_tells_other_balancers_what_they_know_to_read() -> None:
