@@ -83,7 +83,7 @@ def table(response: pb.ListReplicasResponse) -> Table:
     shown.add_column("replica", no_wrap=True)
     shown.add_column("state", overflow="fold", min_width=10)
     shown.add_column("models", overflow="fold")
-    for name in ("leases", "queued", "running", "cache", "life"):
+    for name in ("leases", "queued", "running", "cache", "age", "life"):
         shown.add_column(name, justify="right", no_wrap=True)
     for replica in response.replicas:
         shown.add_row(
@@ -92,6 +92,7 @@ def table(response: pb.ListReplicasResponse) -> Table:
             ", ".join(replica.models) or "-",
             str(replica.requests_in_flight),
             *load_of(replica),
+            f"{replica.load.age_s:.1f}s" if replica.HasField("load") else "-",
             str(replica.incarnation),
         )
     return shown

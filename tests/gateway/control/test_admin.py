@@ -7,7 +7,7 @@ import grpc.aio
 import pytest
 from rich.console import Console
 
-from gateway.config import ReplicaSettings, Settings
+from gateway.config import HealthSettings, ReplicaSettings, Settings
 from gateway.control.admin import Admin
 from gateway.control.admin_cli import fleet, table
 from gateway.control.fleet_owner import FleetOwner, ModelOffer
@@ -27,7 +27,7 @@ async def families() -> Sequence[Family]:
 
 
 def owner() -> FleetOwner:
-    owner = FleetOwner(lambda _: None, lambda: 0.0)
+    owner = FleetOwner(lambda _: None, lambda: 0.0, HealthSettings(slow_start_s=0))
     owner.assign([ReplicaSettings(id="one", address="a:1", weight=2), ReplicaSettings(address="b:1")])
     owner.connected("one")
     owner.identified("one", 7)
@@ -76,8 +76,8 @@ async def test_the_command_prints_a_row_for_each_replica(tmp_path: Path) -> None
     console.print(table(response))
     assert isinstance(console.file, io.StringIO)
     rows = [line.split() for line in console.file.getvalue().splitlines()]
-    assert "one ready l, m 2 1 4 38% 1".split() in rows
-    assert "b:1 starting: not yet connected - 0 - - - 0".split() in rows
+    assert "one ready l, m 2 1 4 38% 1.5s 1".split() in rows
+    assert "b:1 starting: not yet connected - 0 - - - - 0".split() in rows
 
 
 def test_the_command_says_so_when_no_gateway_answers(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.channel.messages import Awaited, Outcome, OutcomeKind
 from gateway.config import HealthSettings, ReplicaSettings
 from gateway.control.fleet_owner import Change, FleetOwner, ModelOffer
 from gateway.types import LoadReport, ReplicaRecord, ReplicaState
@@ -131,6 +132,93 @@ def test_load_reports_are_told_apart_from_what_cannot_wait(seen: Seen) -> None:
     assert seen.changes == [Change.LOAD, Change.FLEET]
     assert seen.record().state is ReplicaState.DRAINING
     assert seen.record().load == report(7)
+
+
+def fail(seen: Seen, replica_id: str, times: int = 1, incarnation: int | None = None) -> None:
+    life = seen.record(replica_id).incarnation if incarnation is None else incarnation
+    for _ in range(times):
+        seen.owner.ended(Outcome(replica_id, life, OutcomeKind.FAILED))
+
+
+def ready_fleet(count: int) -> Seen:
+    seen = Seen()
+    seen.owner.assign([ReplicaSettings(address=f"r{i}:1") for i in range(count)])
+    for i in range(count):
+        seen.owner.connected(f"r{i}:1")
+        seen.owner.identified(f"r{i}:1", 7 + i)
+        seen.owner.serving(f"r{i}:1", [MODEL])
+    return seen
+
+
+def states(seen: Seen) -> list[ReplicaState]:
+    return [record.state for record in seen.owner.snapshot().replicas]
+
+
+def test_failures_of_the_present_life_eject_and_those_of_an_old_one_do_not() -> None:
+    seen = ready_fleet(2)
+    fail(seen, "r0:1", 5, incarnation=99)
+    assert seen.record("r0:1").state is ReplicaState.READY
+    fail(seen, "r0:1", 5)
+    assert seen.record("r0:1").state is ReplicaState.EJECTED
+    seen.owner.identified("r0:1", 77)
+    seen.owner.serving("r0:1", [MODEL])
+    fail(seen, "r0:1", 4)
+    assert seen.record("r0:1").state is ReplicaState.READY, "a new process has no history"
+
+
+def test_no_more_than_the_share_of_the_fleet_is_ejected_but_one_always_may_be() -> None:
+    seen = ready_fleet(5)
+    for i in range(5):
+        fail(seen, f"r{i}:1", 20)
+    assert states(seen).count(ReplicaState.EJECTED) == 2
+    alone = ready_fleet(1)
+    fail(alone, "r0:1", 5)
+    assert states(alone) == [ReplicaState.EJECTED]
+
+
+def test_nothing_is_judged_while_the_health_connection_is_down() -> None:
+    seen = ready_fleet(2)
+    seen.owner.lost("r0:1", "socket closed")
+    fail(seen, "r0:1", 20)
+    seen.owner.awaited(Awaited("r0:1", seen.record("r0:1").incarnation, 1.0, seen.now_s, 0))
+    assert seen.record("r0:1").state is ReplicaState.SUSPECT
+
+
+def test_time_ends_an_ejection_and_the_trial_decides() -> None:
+    seen = ready_fleet(2)
+    fail(seen, "r0:1", 5)
+    seen.now_s += 29
+    seen.owner.tick()
+    assert seen.record("r0:1").state is ReplicaState.EJECTED
+    seen.now_s += 1
+    seen.owner.tick()
+    assert seen.record("r0:1").state is ReplicaState.PROBATION
+    fail(seen, "r0:1")
+    seen.now_s += 60
+    seen.owner.tick()
+    life = seen.record("r0:1").incarnation
+    seen.owner.awaited(Awaited("r0:1", life, seen.now_s, seen.now_s + 1, 0))
+    assert seen.record("r0:1").state is ReplicaState.READY
+
+
+def test_silence_beyond_the_budget_is_suspect_unless_its_engine_gets_on() -> None:
+    for moves in (False, True):
+        seen = ready_fleet(1)
+        seen.owner.reported("r0:1", report(7))
+        life, began_at = seen.record("r0:1").incarnation, seen.now_s
+        seen.now_s += 8
+        if moves:
+            seen.owner.reported("r0:1", report(7)._replace(kv_cache_utilization=0.75, received_at=seen.now_s))
+        seen.now_s += 8
+        seen.owner.awaited(Awaited("r0:1", life, began_at, 0.0, prefill_tokens=2_000))
+        assert states(seen) == [ReplicaState.READY if moves else ReplicaState.SUSPECT]
+
+
+def test_tells_each_load_report_once() -> None:
+    seen = ready_fleet(2)
+    seen.owner.reported("r1:1", report(8))
+    assert [told[0] for told in seen.owner.take_loads()] == ["r1:1"]
+    assert seen.owner.take_loads() == []
 
 
 CALLS: list[Callable[[FleetOwner], None]] = [
