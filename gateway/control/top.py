@@ -1,7 +1,8 @@
 """`inference-gateway top`: what goes through a gateway, live."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from rich import box
@@ -35,17 +36,21 @@ def top(arguments: Sequence[str]) -> int:
         before = _look(admin)
         console = Console()
         with Live(screen(before, before), console=console, screen=console.is_terminal, auto_refresh=False) as live:
-            looks = 0
-            while looks != options.count:
+            for _ in looks(options.count):
                 time.sleep(max(0.1, options.interval))  # noqa: TID251 (a program of its own, with nothing else to do)
                 now = _look(admin)
                 live.update(screen(before, now), refresh=True)
-                before, looks = now, looks + 1
+                before = now
 
     try:
         return ask("top", options.admin, watch)
     except KeyboardInterrupt:
         return 0
+
+
+def looks(count: int) -> Iterator[None]:
+    """Return so many; 0: without end."""
+    return repeat(None, count) if count else repeat(None)
 
 
 def _look(admin: admin_pb2_grpc.AdminStub) -> Look:

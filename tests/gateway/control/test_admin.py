@@ -39,7 +39,7 @@ def owner() -> FleetOwner:
 def unchanging() -> Reconfiguration:
     async def prepare(settings: Settings) -> None: ...
 
-    return Reconfiguration(Settings(), Settings, prepare, lambda *_: None, Registry())
+    return Reconfiguration(Settings(), Settings, prepare, lambda old, new: None, Registry())
 
 
 async def asked(path: Path) -> pb.ListReplicasResponse:

@@ -28,7 +28,7 @@ class Operated:
         self.owner.assign([ReplicaSettings(address="a:1", weight=2)])
         self.make_ready()
         settings = self.read()
-        self.reconfiguration = Reconfiguration(settings, self.read, self.prepare, lambda *_: None, Registry())
+        self.reconfiguration = Reconfiguration(settings, self.read, self.prepare, lambda old, new: None, Registry())
         self.stub: admin_pb2_grpc.AdminAsyncStub
 
     def make_ready(self, boot_id: int = 7) -> None:

@@ -56,7 +56,7 @@ async def test_what_changed_is_prepared_by_all_then_applied() -> None:
         (SettingsError("gateway.yaml:3: polcy: unknown setting"), "gateway.yaml:3: polcy: unknown setting"),
         (Settings(listen="127.0.0.1:1", workers=1, log_level="debug"), "cannot change while the gateway runs: listen"),
         (Settings(policy="rondom"), "policy: 'rondom' is"),
-        (Settings(routes=(RouteSettings(name="r", policy="rondom"),)), "policy: 'rondom' is"),
+        (Settings(routes=(RouteSettings(name="r", policy="rondom"),)), "routes[0].policy: 'rondom' is"),
     ],
 )
 async def test_an_invalid_change_is_refused_whole_said_and_counted(

@@ -42,7 +42,7 @@ async def test_no_stream_is_dropped_while_policy_routes_limits_and_fleet_change(
         one = f"replicas: [{{address: '{first.address}'}}]\n"
         both = f"replicas: [{{address: '{first.address}'}}, {{address: '{second.address}', labels: {{gpu: a10}}}}]\n"
         write(file, one)
-        async with gateway(tmp_path, "--config", str(file)) as them:
+        async with gateway(tmp_path, "--config", str(file), "--workers", "2") as them:
             await them.until_ready()
             ends = [asyncio.ensure_future(tokens_of(them)) for _ in range(STREAMS)]
             held = "inference_gateway_requests_in_flight", first.address

@@ -1,9 +1,10 @@
 import io
+from itertools import islice
 
 import pytest
 from rich.console import Console
 
-from gateway.control.top import Look, quantile, screen
+from gateway.control.top import Look, looks, quantile, screen
 from inference.v1 import admin_pb2 as pb
 
 BOUNDS_S = (0.1, 0.25, 1.0)
@@ -64,3 +65,8 @@ def test_at_first_and_without_requests_there_is_nothing_to_say() -> None:
 )
 def test_a_quantile_is_the_bound_of_its_bucket(counts: tuple[int, ...], share: float, bound: float | None) -> None:
     assert quantile(BOUNDS_S, counts, share) == bound
+
+
+def test_it_looks_as_often_as_asked_or_without_end() -> None:
+    assert len(list(looks(2))) == 2
+    assert len(list(islice(looks(0), 1_000))) == 1_000

@@ -22,7 +22,8 @@ class NameServer(asyncio.DatagramProtocol):
     """Answers with the records that it has, by name and type."""
 
     def __init__(self, *records: str) -> None:
-        self.records = [dns.rrset.from_text(*record.split(maxsplit=4)) for record in records]
+        parts: list[Any] = [record.split(maxsplit=4) for record in records]
+        self.records = [dns.rrset.from_text(*part) for part in parts]
 
     def connection_made(self, transport: Any) -> None:
         self._transport: asyncio.DatagramTransport = transport
@@ -102,8 +103,8 @@ async def test_srv_records_of_the_first_priority_are_replicas_with_port_and_weig
 
 
 def test_other_priorities_are_for_when_the_first_is_gone() -> None:
-    records = dns.rrset.from_text(SRV, 60, "IN", "SRV", "2 5 1 a.test.", "1 7 2 b.test.", "1 0 3 c.test.")
-    first = srv_records.first_of([record for record in records if isinstance(record, srv_records.Record)])
+    records: Any = dns.rrset.from_text(SRV, 60, "IN", "SRV", "2 5 1 a.test.", "1 7 2 b.test.", "1 0 3 c.test.")
+    first = srv_records.first_of(list(records))
     assert sorted((record.port, record.weight) for record in first) == [(2, 7), (3, 0)]
 
 
