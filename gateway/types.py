@@ -1,5 +1,6 @@
 """The nouns that decisions are made of: frozen values without behaviour, shared by control, workers and simulator."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -195,6 +196,8 @@ class Facts(NamedTuple):
     """Whom the agent's certificate names, verified (`spiffe://...`); empty where it names nobody."""
     prefix: Prefix | None = None
     route: Route = DEFAULT_ROUTE
+    explained: "Callable[[Explanation], None] | None" = None
+    """Is told why, whenever the request is dispatched. None: nobody asks."""
 
     def cached_tokens(self, view: View) -> int:
         """Return how many prompt tokens the replica is thought to have cached; fewer than `prompt_tokens`."""
@@ -205,6 +208,50 @@ class Facts(NamedTuple):
         """Return how many prompt tokens the replica would have to read."""
         prefix = self.prefix
         return self.prompt_tokens if prefix is None else self.prompt_tokens - prefix.cached_tokens(view.id)
+
+
+class Considered(NamedTuple):
+    """One replica of the fleet in a decision."""
+
+    replica_id: str
+    incarnation: int
+    state: str
+    """Lower-case name of the state."""
+    verdict: str
+    """`picked`, `passed_over`, `left_out` by the policy before it compared, or `no_candidate`."""
+    reason: str
+    load: float | None
+    """By the policy: less is better. None: it compares by no number."""
+    report_age_s: float | None
+    """Of its load report. None: there is none."""
+    requests: int
+    """In flight, over all workers."""
+    prefill_tokens: int
+    """Uncached prompt tokens ahead."""
+    expected_wait_s: float
+    """Predicted time to first token (dispatch.prediction)."""
+    cached_tokens: int
+    """Of the prompt."""
+    weight: float
+    """In effect now."""
+
+
+class Explanation(NamedTuple):
+    """Why a request goes where it goes."""
+
+    route: str
+    policy: str
+    compares: bool
+    """Whether the policy compares replicas by a number."""
+    outcome: str
+    """`picked`, `waits`, `refused`, or `failed`: the policy is broken, or cannot be copied to be asked."""
+    reason: str
+    """Empty where one was picked."""
+    replica_id: str
+    """Empty where none was picked."""
+    prompt_tokens: int
+    considered: list[Considered]
+    """The one picked first, then by verdict and load."""
 
 
 @dataclass(frozen=True, slots=True)

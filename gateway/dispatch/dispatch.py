@@ -4,11 +4,12 @@ import logging
 import random
 from collections.abc import Callable, Container, Mapping
 
+from gateway.dispatch.explain import explain
 from gateway.errors import Reason, Refused
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease, Ledger
 from gateway.policies.base import Policy
-from gateway.types import Facts, View, Wait
+from gateway.types import Explanation, Facts, View, Wait
 
 __all__ = ["Dispatcher", "pushback"]
 
@@ -36,11 +37,13 @@ class Dispatcher:
     def dispatch(self, facts: Facts, now_s: float, excluded: Container[str] = ()) -> Lease | Wait | Refused:
         """Lease a replica that is not in `excluded`. Refused as NO_REPLICA_READY where there is none to choose from."""
         self._fleet.look_elsewhere(now_s)
+        if facts.explained is not None:
+            facts.explained(self.explain(facts, now_s, excluded))
         candidates = self._fleet.candidates(facts)
         views = candidates.views(excluded)
         if not views:
             return self._fleet.refusal(facts, self.pushback())
-        policy = self.by_route.get(facts.route.name, self.policy)
+        policy = self._policy_of(facts)
         try:
             choice = policy.pick(facts, views, now_s)
         except Exception as error:  # noqa: BLE001 (a policy is anybody's code: its defects end one request, not the worker)
@@ -53,6 +56,17 @@ class Dispatcher:
         if isinstance(choice, Wait | Refused):
             return choice
         return self._defect(policy, "picked what is not a candidate", None)
+
+    def explain(self, facts: Facts, now_s: float, excluded: Container[str] = ()) -> Explanation:
+        """Return what `dispatch` would do now, and why. Nothing is leased, and no policy learns of it."""
+        views = list(self._fleet.views(facts, excluded))
+        others = [(view, "excluded: tried before") for view in self._fleet.views(facts) if view.id in excluded]
+        others.extend(self._fleet.others(facts))
+        explanation = explain(self._policy_of(facts), facts, views, others, now_s)
+        return explanation if views else explanation._replace(reason=self._fleet.refusal(facts).message)
+
+    def _policy_of(self, facts: Facts) -> Policy:
+        return self.by_route.get(facts.route.name, self.policy)
 
     def _defect(self, policy: Policy, what: str, error: Exception | None) -> Refused:
         defect = f"the policy {type(policy).__name__} {what}"

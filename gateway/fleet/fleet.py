@@ -118,13 +118,17 @@ class Fleet:
 
     def candidates(self, facts: Facts) -> Candidates:
         """Return who may serve it: ready, reachable, of its route, model and adapter."""
-        model, labels = facts.model, facts.route.labels
-        if model == "":
-            models = self._models_of(labels)
-            if len(models) > 1:
-                return _NOBODY
-            model = next(iter(models), None)
-        return self._views.of(Wanted(model, facts.lora_name, labels), self._replicas.values())
+        wanted = self._wanted(facts)
+        return _NOBODY if wanted is None else self._views.of(wanted, self._replicas.values())
+
+    def others(self, facts: Facts) -> Sequence[tuple[View, str]]:
+        """Return all that are no candidates, each with the reason."""
+        wanted = self._wanted(facts)
+        whys = {
+            replica: "the request names none of several models" if wanted is None else replica.why_not(wanted)
+            for replica in self._replicas.values()
+        }
+        return [(replica.view(self._counters), why) for replica, why in whys.items() if why]
 
     def refusal(self, facts: Facts, retry_after_s: float = 1.0) -> Refused:
         """Say why `views(facts)` is empty."""
@@ -205,6 +209,16 @@ class Fleet:
     def _forget(self) -> None:
         self._views.forget()
         self._models.clear()
+
+    def _wanted(self, facts: Facts) -> Wanted | None:
+        """None: it names no model, and there are several."""
+        model, labels = facts.model, facts.route.labels
+        if model == "":
+            models = self._models_of(labels)
+            if len(models) > 1:
+                return None
+            model = next(iter(models), None)
+        return Wanted(model, facts.lora_name, labels)
 
     def _models_of(self, labels: Labels) -> frozenset[str]:
         models = self._models.get(labels)

@@ -43,6 +43,19 @@ class Replica:
         is_model = model is None or model in (record.models or ())
         return is_model and labels <= record.labels and (not lora or (model, lora) in record.loras)
 
+    def why_not(self, wanted: Wanted) -> str:
+        """Return why it is no candidate; empty where it is one."""
+        record = self.record
+        if record.state != ReplicaState.READY:
+            return f"not ready: {record.state.name.lower()}"
+        if not self.is_reachable:
+            return "no connection from this worker"
+        if not wanted.labels <= record.labels:
+            return "not of the route"
+        if not self.serves(wanted._replace(lora="")):
+            return "wrong model"
+        return "" if self.serves(wanted) else "no such adapter"
+
     def take(self, record: ReplicaRecord, counters: Counters) -> None:
         """Take over what control says of the same life."""
         self.record = record._replace(load=self.record.load)

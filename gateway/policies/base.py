@@ -15,7 +15,7 @@ from msgspec import Meta
 from gateway.errors import Refused
 from gateway.types import Facts, View, Wait
 
-__all__ = ["AtLeastOne", "Fraction", "LoadPolicy", "Policy", "Positive"]
+__all__ = ["AtLeastOne", "Fraction", "LoadPolicy", "NarrowingPolicy", "OuterPolicy", "Policy", "Positive"]
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -40,3 +40,22 @@ class LoadPolicy(Policy, Protocol):
     def load(self, facts: Facts, view: View, now_s: float) -> float:
         """Return how busy the replica would be with the request: less is better. It reads, and changes nothing."""
         ...
+
+
+@runtime_checkable
+class NarrowingPolicy(Policy, Protocol):
+    """Picks among some of the candidates. What it does is shown where a decision is explained."""
+
+    left_out: str
+    """Why it passes the others over, in a few words."""
+
+    def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
+        """Return those among which `pick` would choose; the others are `left_out`."""
+        ...
+
+
+@runtime_checkable
+class OuterPolicy(Policy, Protocol):
+    """Leaves the choice among those that it keeps to another policy."""
+
+    inner: Policy

@@ -13,7 +13,7 @@ from types import ModuleType
 from gateway.errors import SettingsError
 from gateway.policies.base import Policy
 
-__all__ = ["GROUP", "POLICIES", "find", "split"]
+__all__ = ["GROUP", "POLICIES", "find", "name_of", "split"]
 
 POLICIES: dict[str, str] = {
     "least_connection": "gateway.policies.least_connection:LeastConnection",
@@ -69,6 +69,13 @@ def find(name: str) -> Callable[..., Policy]:
         return offered[name].load()
     except (Exception, SystemExit) as error:
         raise SettingsError(f"policy: {name} ({offered[name].value}): {_one_line(error)}") from error
+
+
+def name_of(policy: Policy) -> str:
+    """Return the name of a policy's class in POLICIES, or else the class's own."""
+    made_by = type(policy)
+    place = f"{made_by.__module__}:{made_by.__qualname__}"
+    return next((name for name, target in POLICIES.items() if target == place), made_by.__qualname__)
 
 
 def _from_file(file: Path) -> ModuleType:

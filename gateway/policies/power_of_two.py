@@ -18,6 +18,8 @@ __all__ = ["PowerOfTwo"]
 class PowerOfTwo:
     """With `choices` more than two: the least busy of so many."""
 
+    left_out = "not drawn"
+
     def __init__(
         self, rng: random.Random, inner: Policy | None = None, *, choices: Annotated[int, Meta(ge=2)] = 2
     ) -> None:
@@ -29,6 +31,10 @@ class PowerOfTwo:
         self.load = compared.load
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        drawn = views if len(views) <= self._choices else self._rng.sample(views, self._choices)
+        drawn = self.narrow(facts, views, now_s)
         load = self.load
         return least(drawn, [load(facts, view, now_s) for view in drawn], self._rng)
+
+    def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
+        """Draw them: another call draws others."""
+        return views if len(views) <= self._choices else self._rng.sample(views, self._choices)

@@ -16,13 +16,18 @@ class PrefixAffinity:
     """`bound`: how many times its share of requests a replica may get for its cache. Affinity without a bound sends the
     whole of a popular prefix to one replica, until it fails."""
 
+    left_out = "over its share of requests, or less of the prompt cached"
+
     def __init__(self, rng: random.Random, *, bound: AtLeastOne = 1.25) -> None:
         self._rng = rng
         self._bound = bound
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
+        best = self.narrow(facts, views, now_s)
+        return least(best, [view.requests / view.weight for view in best], self._rng)
+
+    def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
         free = within_bound(views, self._bound)
         cached = [facts.cached_tokens(view) for view in free]
         longest = max(cached)
-        best = free if not longest else [view for view, tokens in zip(free, cached, strict=True) if tokens == longest]
-        return least(best, [view.requests / view.weight for view in best], self._rng)
+        return free if not longest else [view for view, tokens in zip(free, cached, strict=True) if tokens == longest]

@@ -23,6 +23,8 @@ class SessionAffinity:
     comes or goes moves its own sessions and no others. `bound` as in `prefix_affinity`: beyond it a session goes to its
     next replica. Requests without a session go where the fewest are in flight."""
 
+    left_out = "over its share of requests"
+
     def __init__(self, rng: random.Random, *, bound: AtLeastOne = 1.25) -> None:
         self._rng = rng
         self._bound = bound
@@ -31,7 +33,7 @@ class SessionAffinity:
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         if not facts.session_id:
             return least(views, [view.requests / view.weight for view in views], self._rng)
-        free = within_bound(views, self._bound)
+        free = self.narrow(facts, views, now_s)
         session = _number(facts.session_id)
         draws = [session * self._replica(view.id) % _PRIME for view in free]
         if len({view.weight for view in free}) > 1:
@@ -39,6 +41,9 @@ class SessionAffinity:
             heights = [-view.weight / log(draw / _PRIME) for view, draw in zip(free, draws, strict=True)]
             return free[heights.index(max(heights))]
         return free[draws.index(max(draws))]
+
+    def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
+        return within_bound(views, self._bound) if facts.session_id else views
 
     def _replica(self, replica_id: str) -> int:
         number = self._numbers.get(replica_id)

@@ -18,6 +18,8 @@ class StickyUntilSaturated(LeastLoad):
     gets the request: what a replica reads in the longest time that you would have an agent wait. The default is 14 s at
     20,480 tokens a second, a 32B model on two H100 (llm-d's constants)."""
 
+    left_out = "too little of the prompt cached"
+
     def __init__(self, rng: random.Random, *, gate: Fraction = 0.8, release_tokens: Positive = 286_720.0) -> None:
         super().__init__(rng)
         self._gate = gate
@@ -28,9 +30,19 @@ class StickyUntilSaturated(LeastLoad):
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         loads = [self.load(facts, view, now_s) for view in views]
+        sticky = self._sticky(facts, views, loads)
+        if not sticky:
+            return least(views, loads, self._rng)
+        return least([views[at] for at in sticky], [loads[at] for at in sticky], self._rng)
+
+    def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
+        sticky = self._sticky(facts, views, [self.load(facts, view, now_s) for view in views])
+        return [views[at] for at in sticky] or views
+
+    def _sticky(self, facts: Facts, views: Sequence[View], loads: Sequence[float]) -> Sequence[int]:
+        """Return the places of those behind the gate; none where they are saturated."""
         needed = max(1.0, self._gate * facts.prompt_tokens)
         sticky = [at for at, view in enumerate(views) if facts.cached_tokens(view) >= needed]
-        sticky_loads = [loads[at] for at in sticky]
-        if not sticky or min(sticky_loads) - min(loads) > self._release_tokens:
-            return least(views, loads, self._rng)
-        return least([views[at] for at in sticky], sticky_loads, self._rng)
+        if sticky and min([loads[at] for at in sticky]) - min(loads) > self._release_tokens:
+            return ()
+        return sticky

@@ -14,17 +14,22 @@ class ZoneAware:
     """Its own zone has room while it is not much busier, for its weight, than all the others together; so replicas that
     fail or are missing at home send requests elsewhere as soon as those that are left get busy."""
 
+    left_out = "in another zone, and there is room at home"
+
     def __init__(self, policy: Policy, settings: ZoneSettings) -> None:
-        self._policy = policy
+        self.inner = policy
         self._settings = settings
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View | Wait | Refused:
+        return self.inner.pick(facts, self.narrow(facts, views, now_s), now_s)
+
+    def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
         home = [view for view in views if view.zone == self._settings.name]
         if not home or len(home) == len(views):
-            return self._policy.pick(facts, views, now_s)
+            return views
         abroad = [view for view in views if view.zone != self._settings.name]
         room = max(self._settings.spill_requests, self._settings.spill_ratio * _busy(abroad))
-        return self._policy.pick(facts, home if _busy(home) < room else views, now_s)
+        return home if _busy(home) < room else views
 
 
 def _busy(views: Sequence[View]) -> float:
