@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, Command] = {
     "config": Command("gateway.control.config_cli:config", "Check a settings file, or print its schema"),
     "fleet": Command("gateway.control.admin_cli:fleet", "Show the replicas that a gateway knows"),
     "top": Command("gateway.control.top:top", "Watch fleet, rates, queue and time to first token"),
+    "explain": Command("gateway.control.explain_cli:explain", "Say which replica a request would get, and why"),
     "drain": Command("gateway.control.operations_cli:drain", "Give a replica no more requests"),
     "undrain": Command("gateway.control.operations_cli:undrain", "Let a replica's own health decide again"),
     "weight": Command("gateway.control.operations_cli:weight", "Set a replica's weight"),

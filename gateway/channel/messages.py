@@ -7,7 +7,7 @@ from msgspec import Struct
 from gateway.config import Settings
 from gateway.metrics import Family
 from gateway.tls.material import Material
-from gateway.types import LoadReport, PromptRead, Snapshot
+from gateway.types import Explanation, LoadReport, PromptRead, Snapshot
 
 TELL_INTERVAL_S = 0.5
 
@@ -63,6 +63,20 @@ class LoadsReported(_Message, frozen=True):
     """Replica id, incarnation, report."""
 
 
+class AskWhy(_Message, frozen=True):
+    """Answer with `Why` of the same id: what would become of this request now."""
+
+    id: int
+    path: str
+    """/package.Service/Method."""
+    request: bytes
+    """The agent's message."""
+    fields: list[tuple[bytes, bytes]]
+    """Its metadata."""
+    excluded: list[str]
+    """Ids of replicas that will not do."""
+
+
 class Drain(_Message, frozen=True):
     """Send GOAWAY, finish what runs within `grace_s`, exit 0."""
 
@@ -91,6 +105,15 @@ class Prepared(_Message, frozen=True):
     id: int
     error: str
     """Why the settings cannot be used; empty: they can."""
+
+
+class Why(_Message, frozen=True):
+    """The answer to `AskWhy` of the same id."""
+
+    id: int
+    explanation: Explanation | None
+    error: str = ""
+    """Where there is no explanation: why such a request is refused for what it is."""
 
 
 class OutcomeKind(StrEnum):
@@ -156,7 +179,7 @@ class Metrics(_Message, frozen=True):
     families: list[Family]
 
 
-Order = FleetChanged | LoadsReported | TlsChanged | AskMetrics | Prepare | Reconfigure | PromptsRead
+Order = FleetChanged | LoadsReported | TlsChanged | AskMetrics | Prepare | Reconfigure | PromptsRead | AskWhy
 """What a worker does at once."""
 Down = Configure | Drain | Order
-Up = WorkerReady | Outcomes | Progress | Counts | Metrics | Prepared | PromptsRead
+Up = WorkerReady | Outcomes | Progress | Counts | Metrics | Prepared | PromptsRead | Why

@@ -33,6 +33,7 @@ from gateway.config import Settings, TlsSettings
 from gateway.control.admin import Admin
 from gateway.control.cores import usable_cores
 from gateway.control.discovery.discovery import Discovery
+from gateway.control.explaining import explainer
 from gateway.control.fleet_owner import Change, FleetOwner
 from gateway.control.health import Health
 from gateway.control.listener import Listener, bind
@@ -178,7 +179,7 @@ class Control:
                 _log.info(logs.line("metrics_listening", address=address))
             target = admin_target(self._settings.admin_listen, self._listener.port)
             admin = Admin(self._owner, self._worker_families, self._reconfiguration, time.monotonic)
-            handlers = (admin.handler(), *reflection_handlers([admin_pb2.DESCRIPTOR]))
+            handlers = admin.handler(), explainer(self._workers.explain), *reflection_handlers([admin_pb2.DESCRIPTOR])
             await stack.enter_async_context(running_server(target, handlers))
             _log.info(logs.line("admin_listening", address=target.removeprefix("unix:")))
             handlers = (

@@ -15,6 +15,7 @@ from gateway.channel.channel import Channel, framed, open_control_end
 from gateway.channel.descriptors import DescriptorSender, descriptors_pair
 from gateway.channel.messages import (
     AskMetrics,
+    AskWhy,
     Counts,
     Down,
     Metrics,
@@ -24,6 +25,7 @@ from gateway.channel.messages import (
     Progress,
     PromptsRead,
     Up,
+    Why,
     WorkerReady,
 )
 from gateway.metrics import Family
@@ -136,6 +138,11 @@ class WorkerProcess:
             return f"worker {self.worker_id} does not answer"
         return answer.error if isinstance(answer, Prepared) else ""
 
+    async def explain(self, question: AskWhy, timeout_s: float) -> Why | None:
+        """None: it is late, or has gone."""
+        answer = await self._ask(question, (Why, question.id), timeout_s)
+        return answer if isinstance(answer, Why) else None
+
     async def _ask(self, question: Down, answer: tuple[type[Up], int], timeout_s: float) -> Up | None:
         """Return the message of this type and id. None: it is late, or has gone."""
         if self._closed.is_set():
@@ -201,8 +208,8 @@ class WorkerProcess:
             case Metrics():
                 self.families = message.families
                 self._answer((Metrics, message.id), message)
-            case Prepared():
-                self._answer((Prepared, message.id), message)
+            case Prepared() | Why():
+                self._answer((type(message), message.id), message)
 
     def _answer(self, question: tuple[type[Up], int], answer: Up | None) -> None:
         awaited = self._awaited.get(question)

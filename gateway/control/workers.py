@@ -4,8 +4,10 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 
+from msgspec import structs
+
 from gateway.channel.channel import framed
-from gateway.channel.messages import Down, Prepare
+from gateway.channel.messages import AskWhy, Down, Prepare, Why
 from gateway.config import Settings
 from gateway.control.worker_process import WorkerProcess
 from gateway.errors import SettingsError
@@ -79,6 +81,13 @@ class Workers:
         for answer in answers:
             if error := answer.result():
                 raise SettingsError(error)
+
+    async def explain(self, question: AskWhy, timeout_s: float) -> Why | None:
+        """Ask one worker: all of them see the whole fleet. None: nobody answers."""
+        self._asked += 1
+        ready = [worker for worker in self._running if worker.is_ready]
+        question = structs.replace(question, id=self._asked)
+        return await ready[0].explain(question, timeout_s) if ready else None
 
     def kill(self, reason: str) -> None:
         for worker in self.running:

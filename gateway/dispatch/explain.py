@@ -61,14 +61,22 @@ def _decide(policy: Policy, facts: Facts, views: Sequence[View], now_s: float) -
     if isinstance(innermost, LoadPolicy):
         loads = {view.id: innermost.load(facts, view, now_s) for view in views}
     choice = deepcopy(policy).pick(facts, list(views), now_s)
-    if isinstance(choice, View):
-        if not any(choice is view for view in views):
-            return _Decision("failed", "it picked what is not a candidate", None, loads, left_out)
-        return _Decision("picked", "", choice, loads, left_out)
-    if isinstance(choice, Wait):
-        return _Decision("waits", choice.reason, None, loads, left_out)
-    reason = choice.message if isinstance(choice, Refused) else "it picked nothing"
-    return _Decision("refused" if isinstance(choice, Refused) else "failed", reason, None, loads, left_out)
+    outcome, reason = _outcome(choice, views)
+    picked = choice if outcome == "picked" and isinstance(choice, View) else None
+    return _Decision(outcome, reason, picked, loads, left_out)
+
+
+def _outcome(choice: object, views: Sequence[View]) -> tuple[str, str]:
+    match choice:
+        case View():
+            is_candidate = any(choice is view for view in views)
+            return ("picked", "") if is_candidate else ("failed", "it picked what is not a candidate")
+        case Wait():
+            return "waits", choice.reason
+        case Refused():
+            return "refused", choice.message
+        case _:
+            return "failed", "it picked nothing"
 
 
 def _left_out(policy: Policy, facts: Facts, views: Sequence[View], now_s: float) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import (
     TELL_INTERVAL_S,
     AskMetrics,
+    AskWhy,
     Configure,
     Counts,
     FleetChanged,
@@ -56,6 +57,7 @@ from gateway.relay.witness import Witness
 from gateway.rpc.plain import plain_text_answer
 from gateway.tls.contexts import Contexts
 from gateway.types import ReplicaState
+from gateway.worker.why import why
 
 _log = logging.getLogger(__name__)
 
@@ -147,13 +149,8 @@ class Worker:
                 self._on_fleet(message)
             case LoadsReported():
                 self._on_loads(message)
-            case AskMetrics():
-                self._process_metrics.update()
-                self._metrics.update(self._relay, self._ledger, self._fleet)
-                self._prefix_metrics.update(self._prefixes, self._news)
-                self._send(Metrics(message.id, self._registry.dump()))
-            case Prepare():
-                self._prepare(message)
+            case AskMetrics() | AskWhy() | Prepare():
+                self._send(self._answer(message))
             case Reconfigure():
                 self._reconfigure(message.settings)
             case TlsChanged():
@@ -193,7 +190,19 @@ class Worker:
         for replica_id, incarnation, load in message.loads:
             self._fleet.reported(replica_id, incarnation, load)
 
-    def _prepare(self, message: Prepare) -> None:
+    def _answer(self, question: AskMetrics | AskWhy | Prepare) -> Up:
+        match question:
+            case AskMetrics():
+                self._process_metrics.update()
+                self._metrics.update(self._relay, self._ledger, self._fleet)
+                self._prefix_metrics.update(self._prefixes, self._news)
+                return Metrics(question.id, self._registry.dump())
+            case AskWhy():
+                return why(question, self._relay, self._dispatcher)
+            case Prepare():
+                return self._prepare(question)
+
+    def _prepare(self, message: Prepare) -> Prepared:
         """Try what `_reconfigure` will do."""
         error = ""
         try:
@@ -201,7 +210,7 @@ class Worker:
             Routes(message.settings)
         except SettingsError as reason:
             error = str(reason)
-        self._send(Prepared(message.id, error))
+        return Prepared(message.id, error)
 
     def _reconfigure(self, settings: Settings) -> None:
         """Take these settings over, between two dispatches: requests that run and connections that are up stay."""

@@ -22,57 +22,68 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from inference.v1 import inference_pb2 as inference_dot_v1_dot_inference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inference/v1/admin.proto\x12\x0cinference.v1\"\x15\n\x13ListReplicasRequest\"V\n\x14ListReplicasResponse\x12\x15\n\rfleet_version\x18\x01 \x01(\x04\x12\'\n\x08replicas\x18\x02 \x03(\x0b\x32\x15.inference.v1.Replica\"\x14\n\x12GetActivityRequest\"\xc0\x02\n\x13GetActivityResponse\x12\x0c\n\x04\x61t_s\x18\x01 \x01(\x01\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0erequests_ended\x18\x03 \x01(\x04\x12\x17\n\x0frequests_failed\x18\x04 \x01(\x04\x12\x10\n\x08messages\x18\x05 \x01(\x04\x12\x14\n\x0cstreams_open\x18\x06 \x01(\r\x12\x17\n\x0frequests_parked\x18\x07 \x01(\r\x12\x18\n\x10\x63onnections_open\x18\x08 \x01(\r\x12\x34\n\x13time_to_first_token\x18\t \x01(\x0b\x32\x17.inference.v1.Histogram\x12\x18\n\x10settings_refused\x18\n \x01(\x08\x12/\n\x08replicas\x18\x0b \x03(\x0b\x32\x1d.inference.v1.ReplicaActivity\"G\n\x0fReplicaActivity\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0erequests_ended\x18\x02 \x01(\x04\x12\x10\n\x08messages\x18\x03 \x01(\x04\"-\n\tHistogram\x12\x10\n\x08\x62ounds_s\x18\x01 \x03(\x01\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\")\n\x13\x44rainReplicaRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\"\'\n\x14\x44rainReplicaResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"+\n\x15UndrainReplicaRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\")\n\x16UndrainReplicaResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"6\n\x10SetWeightRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"$\n\x11SetWeightResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"G\n\x10SetPolicyRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05route\x18\x02 \x01(\t\x12\x14\n\x0coptions_json\x18\x03 \x01(\t\"$\n\x11SetPolicyResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x0f\n\rReloadRequest\"\"\n\x0eReloadResponse\x12\x10\n\x08settings\x18\x01 \x03(\t\"\xec\x02\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.inference.v1.ReplicaState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x1a\n\x12requests_in_flight\x18\x08 \x01(\r\x12 \n\x18prefill_tokens_in_flight\x18\t \x01(\x04\x12&\n\x04load\x18\n \x01(\x0b\x32\x18.inference.v1.LoadReport\x12\x0c\n\x04zone\x18\x0b \x01(\t\x12\x31\n\x06labels\x18\x0c \x03(\x0b\x32!.inference.v1.Replica.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x89\x01\n\nLoadReport\x12\x13\n\x0bqueue_depth\x18\x01 \x01(\x01\x12\x18\n\x10running_requests\x18\x02 \x01(\x01\x12\x1c\n\x14kv_cache_utilization\x18\x03 \x01(\x01\x12\x1f\n\x17uncached_waiting_tokens\x18\x04 \x01(\x01\x12\r\n\x05\x61ge_s\x18\x05 \x01(\x01*\xe9\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x17\n\x13REPLICA_STATE_READY\x10\x02\x12\x19\n\x15REPLICA_STATE_SUSPECT\x10\x03\x12\x19\n\x15REPLICA_STATE_EJECTED\x10\x04\x12\x1b\n\x17REPLICA_STATE_PROBATION\x10\x05\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x06\x12\x16\n\x12REPLICA_STATE_GONE\x10\x07\x32\xc7\x04\n\x05\x41\x64min\x12U\n\x0cListReplicas\x12!.inference.v1.ListReplicasRequest\x1a\".inference.v1.ListReplicasResponse\x12R\n\x0bGetActivity\x12 .inference.v1.GetActivityRequest\x1a!.inference.v1.GetActivityResponse\x12U\n\x0c\x44rainReplica\x12!.inference.v1.DrainReplicaRequest\x1a\".inference.v1.DrainReplicaResponse\x12[\n\x0eUndrainReplica\x12#.inference.v1.UndrainReplicaRequest\x1a$.inference.v1.UndrainReplicaResponse\x12L\n\tSetWeight\x12\x1e.inference.v1.SetWeightRequest\x1a\x1f.inference.v1.SetWeightResponse\x12L\n\tSetPolicy\x12\x1e.inference.v1.SetPolicyRequest\x1a\x1f.inference.v1.SetPolicyResponse\x12\x43\n\x06Reload\x12\x1b.inference.v1.ReloadRequest\x1a\x1c.inference.v1.ReloadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inference/v1/admin.proto\x12\x0cinference.v1\x1a\x1cinference/v1/inference.proto\"\x15\n\x13ListReplicasRequest\"V\n\x14ListReplicasResponse\x12\x15\n\rfleet_version\x18\x01 \x01(\x04\x12\'\n\x08replicas\x18\x02 \x03(\x0b\x32\x15.inference.v1.Replica\"\x14\n\x12GetActivityRequest\"\xc0\x02\n\x13GetActivityResponse\x12\x0c\n\x04\x61t_s\x18\x01 \x01(\x01\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0erequests_ended\x18\x03 \x01(\x04\x12\x17\n\x0frequests_failed\x18\x04 \x01(\x04\x12\x10\n\x08messages\x18\x05 \x01(\x04\x12\x14\n\x0cstreams_open\x18\x06 \x01(\r\x12\x17\n\x0frequests_parked\x18\x07 \x01(\r\x12\x18\n\x10\x63onnections_open\x18\x08 \x01(\r\x12\x34\n\x13time_to_first_token\x18\t \x01(\x0b\x32\x17.inference.v1.Histogram\x12\x18\n\x10settings_refused\x18\n \x01(\x08\x12/\n\x08replicas\x18\x0b \x03(\x0b\x32\x1d.inference.v1.ReplicaActivity\"G\n\x0fReplicaActivity\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0erequests_ended\x18\x02 \x01(\x04\x12\x10\n\x08messages\x18\x03 \x01(\x04\"-\n\tHistogram\x12\x10\n\x08\x62ounds_s\x18\x01 \x03(\x01\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\x04\"\x86\x02\n\x0e\x45xplainRequest\x12\x31\n\x08generate\x18\x01 \x01(\x0b\x32\x1d.inference.v1.GenerateRequestH\x00\x12)\n\x04\x63hat\x18\x02 \x01(\x0b\x32\x19.inference.v1.ChatRequestH\x00\x12<\n\x08metadata\x18\x03 \x03(\x0b\x32*.inference.v1.ExplainRequest.MetadataEntry\x12\x1c\n\x14\x65xcluded_replica_ids\x18\x04 \x03(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\t\n\x07request\"\xc3\x01\n\x0f\x45xplainResponse\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x10\n\x08\x63ompares\x18\x03 \x01(\x08\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\nreplica_id\x18\x06 \x01(\t\x12\x15\n\rprompt_tokens\x18\x07 \x01(\x04\x12\x33\n\nconsidered\x18\x08 \x03(\x0b\x32\x1f.inference.v1.ConsideredReplica\"\x96\x02\n\x11\x43onsideredReplica\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x04\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07verdict\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x11\n\x04load\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0creport_age_s\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08requests\x18\x08 \x01(\r\x12\x16\n\x0eprefill_tokens\x18\t \x01(\x04\x12\x17\n\x0f\x65xpected_wait_s\x18\n \x01(\x01\x12\x15\n\rcached_tokens\x18\x0b \x01(\x04\x12\x0e\n\x06weight\x18\x0c \x01(\x01\x42\x07\n\x05_loadB\x0f\n\r_report_age_s\")\n\x13\x44rainReplicaRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\"\'\n\x14\x44rainReplicaResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"+\n\x15UndrainReplicaRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\")\n\x16UndrainReplicaResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"6\n\x10SetWeightRequest\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x01\"$\n\x11SetWeightResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"G\n\x10SetPolicyRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\r\n\x05route\x18\x02 \x01(\t\x12\x14\n\x0coptions_json\x18\x03 \x01(\t\"$\n\x11SetPolicyResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x01(\x08\"\x0f\n\rReloadRequest\"\"\n\x0eReloadResponse\x12\x10\n\x08settings\x18\x01 \x03(\t\"\xec\x02\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12)\n\x05state\x18\x04 \x01(\x0e\x32\x1a.inference.v1.ReplicaState\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x1a\n\x12requests_in_flight\x18\x08 \x01(\r\x12 \n\x18prefill_tokens_in_flight\x18\t \x01(\x04\x12&\n\x04load\x18\n \x01(\x0b\x32\x18.inference.v1.LoadReport\x12\x0c\n\x04zone\x18\x0b \x01(\t\x12\x31\n\x06labels\x18\x0c \x03(\x0b\x32!.inference.v1.Replica.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x89\x01\n\nLoadReport\x12\x13\n\x0bqueue_depth\x18\x01 \x01(\x01\x12\x18\n\x10running_requests\x18\x02 \x01(\x01\x12\x1c\n\x14kv_cache_utilization\x18\x03 \x01(\x01\x12\x1f\n\x17uncached_waiting_tokens\x18\x04 \x01(\x01\x12\r\n\x05\x61ge_s\x18\x05 \x01(\x01*\xe9\x01\n\x0cReplicaState\x12\x1d\n\x19REPLICA_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLICA_STATE_STARTING\x10\x01\x12\x17\n\x13REPLICA_STATE_READY\x10\x02\x12\x19\n\x15REPLICA_STATE_SUSPECT\x10\x03\x12\x19\n\x15REPLICA_STATE_EJECTED\x10\x04\x12\x1b\n\x17REPLICA_STATE_PROBATION\x10\x05\x12\x1a\n\x16REPLICA_STATE_DRAINING\x10\x06\x12\x16\n\x12REPLICA_STATE_GONE\x10\x07\x32\x8f\x05\n\x05\x41\x64min\x12U\n\x0cListReplicas\x12!.inference.v1.ListReplicasRequest\x1a\".inference.v1.ListReplicasResponse\x12R\n\x0bGetActivity\x12 .inference.v1.GetActivityRequest\x1a!.inference.v1.GetActivityResponse\x12\x46\n\x07\x45xplain\x12\x1c.inference.v1.ExplainRequest\x1a\x1d.inference.v1.ExplainResponse\x12U\n\x0c\x44rainReplica\x12!.inference.v1.DrainReplicaRequest\x1a\".inference.v1.DrainReplicaResponse\x12[\n\x0eUndrainReplica\x12#.inference.v1.UndrainReplicaRequest\x1a$.inference.v1.UndrainReplicaResponse\x12L\n\tSetWeight\x12\x1e.inference.v1.SetWeightRequest\x1a\x1f.inference.v1.SetWeightResponse\x12L\n\tSetPolicy\x12\x1e.inference.v1.SetPolicyRequest\x1a\x1f.inference.v1.SetPolicyResponse\x12\x43\n\x06Reload\x12\x1b.inference.v1.ReloadRequest\x1a\x1c.inference.v1.ReloadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inference.v1.admin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_EXPLAINREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_EXPLAINREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_REPLICA_LABELSENTRY']._loaded_options = None
   _globals['_REPLICA_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_REPLICASTATE']._serialized_start=1556
-  _globals['_REPLICASTATE']._serialized_end=1789
-  _globals['_LISTREPLICASREQUEST']._serialized_start=42
-  _globals['_LISTREPLICASREQUEST']._serialized_end=63
-  _globals['_LISTREPLICASRESPONSE']._serialized_start=65
-  _globals['_LISTREPLICASRESPONSE']._serialized_end=151
-  _globals['_GETACTIVITYREQUEST']._serialized_start=153
-  _globals['_GETACTIVITYREQUEST']._serialized_end=173
-  _globals['_GETACTIVITYRESPONSE']._serialized_start=176
-  _globals['_GETACTIVITYRESPONSE']._serialized_end=496
-  _globals['_REPLICAACTIVITY']._serialized_start=498
-  _globals['_REPLICAACTIVITY']._serialized_end=569
-  _globals['_HISTOGRAM']._serialized_start=571
-  _globals['_HISTOGRAM']._serialized_end=616
-  _globals['_DRAINREPLICAREQUEST']._serialized_start=618
-  _globals['_DRAINREPLICAREQUEST']._serialized_end=659
-  _globals['_DRAINREPLICARESPONSE']._serialized_start=661
-  _globals['_DRAINREPLICARESPONSE']._serialized_end=700
-  _globals['_UNDRAINREPLICAREQUEST']._serialized_start=702
-  _globals['_UNDRAINREPLICAREQUEST']._serialized_end=745
-  _globals['_UNDRAINREPLICARESPONSE']._serialized_start=747
-  _globals['_UNDRAINREPLICARESPONSE']._serialized_end=788
-  _globals['_SETWEIGHTREQUEST']._serialized_start=790
-  _globals['_SETWEIGHTREQUEST']._serialized_end=844
-  _globals['_SETWEIGHTRESPONSE']._serialized_start=846
-  _globals['_SETWEIGHTRESPONSE']._serialized_end=882
-  _globals['_SETPOLICYREQUEST']._serialized_start=884
-  _globals['_SETPOLICYREQUEST']._serialized_end=955
-  _globals['_SETPOLICYRESPONSE']._serialized_start=957
-  _globals['_SETPOLICYRESPONSE']._serialized_end=993
-  _globals['_RELOADREQUEST']._serialized_start=995
-  _globals['_RELOADREQUEST']._serialized_end=1010
-  _globals['_RELOADRESPONSE']._serialized_start=1012
-  _globals['_RELOADRESPONSE']._serialized_end=1046
-  _globals['_REPLICA']._serialized_start=1049
-  _globals['_REPLICA']._serialized_end=1413
-  _globals['_REPLICA_LABELSENTRY']._serialized_start=1368
-  _globals['_REPLICA_LABELSENTRY']._serialized_end=1413
-  _globals['_LOADREPORT']._serialized_start=1416
-  _globals['_LOADREPORT']._serialized_end=1553
-  _globals['_ADMIN']._serialized_start=1792
-  _globals['_ADMIN']._serialized_end=2375
+  _globals['_REPLICASTATE']._serialized_start=2330
+  _globals['_REPLICASTATE']._serialized_end=2563
+  _globals['_LISTREPLICASREQUEST']._serialized_start=72
+  _globals['_LISTREPLICASREQUEST']._serialized_end=93
+  _globals['_LISTREPLICASRESPONSE']._serialized_start=95
+  _globals['_LISTREPLICASRESPONSE']._serialized_end=181
+  _globals['_GETACTIVITYREQUEST']._serialized_start=183
+  _globals['_GETACTIVITYREQUEST']._serialized_end=203
+  _globals['_GETACTIVITYRESPONSE']._serialized_start=206
+  _globals['_GETACTIVITYRESPONSE']._serialized_end=526
+  _globals['_REPLICAACTIVITY']._serialized_start=528
+  _globals['_REPLICAACTIVITY']._serialized_end=599
+  _globals['_HISTOGRAM']._serialized_start=601
+  _globals['_HISTOGRAM']._serialized_end=646
+  _globals['_EXPLAINREQUEST']._serialized_start=649
+  _globals['_EXPLAINREQUEST']._serialized_end=911
+  _globals['_EXPLAINREQUEST_METADATAENTRY']._serialized_start=853
+  _globals['_EXPLAINREQUEST_METADATAENTRY']._serialized_end=900
+  _globals['_EXPLAINRESPONSE']._serialized_start=914
+  _globals['_EXPLAINRESPONSE']._serialized_end=1109
+  _globals['_CONSIDEREDREPLICA']._serialized_start=1112
+  _globals['_CONSIDEREDREPLICA']._serialized_end=1390
+  _globals['_DRAINREPLICAREQUEST']._serialized_start=1392
+  _globals['_DRAINREPLICAREQUEST']._serialized_end=1433
+  _globals['_DRAINREPLICARESPONSE']._serialized_start=1435
+  _globals['_DRAINREPLICARESPONSE']._serialized_end=1474
+  _globals['_UNDRAINREPLICAREQUEST']._serialized_start=1476
+  _globals['_UNDRAINREPLICAREQUEST']._serialized_end=1519
+  _globals['_UNDRAINREPLICARESPONSE']._serialized_start=1521
+  _globals['_UNDRAINREPLICARESPONSE']._serialized_end=1562
+  _globals['_SETWEIGHTREQUEST']._serialized_start=1564
+  _globals['_SETWEIGHTREQUEST']._serialized_end=1618
+  _globals['_SETWEIGHTRESPONSE']._serialized_start=1620
+  _globals['_SETWEIGHTRESPONSE']._serialized_end=1656
+  _globals['_SETPOLICYREQUEST']._serialized_start=1658
+  _globals['_SETPOLICYREQUEST']._serialized_end=1729
+  _globals['_SETPOLICYRESPONSE']._serialized_start=1731
+  _globals['_SETPOLICYRESPONSE']._serialized_end=1767
+  _globals['_RELOADREQUEST']._serialized_start=1769
+  _globals['_RELOADREQUEST']._serialized_end=1784
+  _globals['_RELOADRESPONSE']._serialized_start=1786
+  _globals['_RELOADRESPONSE']._serialized_end=1820
+  _globals['_REPLICA']._serialized_start=1823
+  _globals['_REPLICA']._serialized_end=2187
+  _globals['_REPLICA_LABELSENTRY']._serialized_start=2142
+  _globals['_REPLICA_LABELSENTRY']._serialized_end=2187
+  _globals['_LOADREPORT']._serialized_start=2190
+  _globals['_LOADREPORT']._serialized_end=2327
+  _globals['_ADMIN']._serialized_start=2566
+  _globals['_ADMIN']._serialized_end=3221
 # @@protoc_insertion_point(module_scope)

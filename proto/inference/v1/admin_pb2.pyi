@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from inference.v1 import inference_pb2 as _inference_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -209,6 +210,179 @@ class Histogram(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Histogram: _TypeAlias = Histogram  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    GENERATE_FIELD_NUMBER: _builtins.int
+    CHAT_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    EXCLUDED_REPLICA_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def generate(self) -> _inference_pb2.GenerateRequest: ...
+    @_builtins.property
+    def chat(self) -> _inference_pb2.ChatRequest: ...
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The request's, as far as routes and policies read it."""
+
+    @_builtins.property
+    def excluded_replica_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Replicas that will not do, as after an attempt there."""
+
+    def __init__(
+        self,
+        *,
+        generate: _inference_pb2.GenerateRequest | None = ...,
+        chat: _inference_pb2.ChatRequest | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        excluded_replica_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "generate", b"generate", "request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "excluded_replica_ids", b"excluded_replica_ids", "generate", b"generate", "metadata", b"metadata", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["generate", "chat"]  # noqa: Y015
+    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUTE_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    COMPARES_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REPLICA_ID_FIELD_NUMBER: _builtins.int
+    PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    CONSIDERED_FIELD_NUMBER: _builtins.int
+    route: _builtins.str
+    policy: _builtins.str
+    compares: _builtins.bool
+    """Whether the policy compares replicas by a number."""
+    outcome: _builtins.str
+    """`picked`, `waits`, `refused`, or `failed` where the policy is broken or cannot be copied to be asked."""
+    reason: _builtins.str
+    """Empty where a replica was picked."""
+    replica_id: _builtins.str
+    """Empty where none was picked."""
+    prompt_tokens: _builtins.int
+    @_builtins.property
+    def considered(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConsideredReplica]:
+        """Every replica of the fleet: the one picked first, then by verdict and load."""
+
+    def __init__(
+        self,
+        *,
+        route: _builtins.str = ...,
+        policy: _builtins.str = ...,
+        compares: _builtins.bool = ...,
+        outcome: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        replica_id: _builtins.str = ...,
+        prompt_tokens: _builtins.int = ...,
+        considered: _abc.Iterable[Global___ConsideredReplica] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compares", b"compares", "considered", b"considered", "outcome", b"outcome", "policy", b"policy", "prompt_tokens", b"prompt_tokens", "reason", b"reason", "replica_id", b"replica_id", "route", b"route"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class ConsideredReplica(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LOAD_FIELD_NUMBER: _builtins.int
+    REPORT_AGE_S_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    PREFILL_TOKENS_FIELD_NUMBER: _builtins.int
+    EXPECTED_WAIT_S_FIELD_NUMBER: _builtins.int
+    CACHED_TOKENS_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    incarnation: _builtins.int
+    state: _builtins.str
+    """Lower-case name, such as `ready`."""
+    verdict: _builtins.str
+    """`picked`, `passed_over`, `left_out` by the policy before it compared, or `no_candidate`."""
+    reason: _builtins.str
+    load: _builtins.float
+    """By the policy: less is better. Absent: it compares by no number."""
+    report_age_s: _builtins.float
+    """Of its load report. Absent: there is none."""
+    requests: _builtins.int
+    """In flight, over all workers."""
+    prefill_tokens: _builtins.int
+    """Prompt tokens to be read before those of the request."""
+    expected_wait_s: _builtins.float
+    """Predicted time to first token."""
+    cached_tokens: _builtins.int
+    """Of the prompt."""
+    weight: _builtins.float
+    """In effect now."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        incarnation: _builtins.int = ...,
+        state: _builtins.str = ...,
+        verdict: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        load: _builtins.float | None = ...,
+        report_age_s: _builtins.float | None = ...,
+        requests: _builtins.int = ...,
+        prefill_tokens: _builtins.int = ...,
+        expected_wait_s: _builtins.float = ...,
+        cached_tokens: _builtins.int = ...,
+        weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_load", b"_load", "_report_age_s", b"_report_age_s", "load", b"load", "report_age_s", b"report_age_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_load", b"_load", "_report_age_s", b"_report_age_s", "cached_tokens", b"cached_tokens", "expected_wait_s", b"expected_wait_s", "id", b"id", "incarnation", b"incarnation", "load", b"load", "prefill_tokens", b"prefill_tokens", "reason", b"reason", "report_age_s", b"report_age_s", "requests", b"requests", "state", b"state", "verdict", b"verdict", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__load: _TypeAlias = _typing.Literal["load"]  # noqa: Y015
+    _WhichOneofArgType__load: _TypeAlias = _typing.Literal["_load", b"_load"]  # noqa: Y015
+    _WhichOneofReturnType__report_age_s: _TypeAlias = _typing.Literal["report_age_s"]  # noqa: Y015
+    _WhichOneofArgType__report_age_s: _TypeAlias = _typing.Literal["_report_age_s", b"_report_age_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__load) -> _WhichOneofReturnType__load | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__report_age_s) -> _WhichOneofReturnType__report_age_s | None: ...
+
+Global___ConsideredReplica: _TypeAlias = ConsideredReplica  # noqa: Y015
 
 @_typing.final
 class DrainReplicaRequest(_message.Message):

@@ -45,6 +45,11 @@ class AdminStub:
                 request_serializer=inference_dot_v1_dot_admin__pb2.GetActivityRequest.SerializeToString,
                 response_deserializer=inference_dot_v1_dot_admin__pb2.GetActivityResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/inference.v1.Admin/Explain',
+                request_serializer=inference_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=inference_dot_v1_dot_admin__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.DrainReplica = channel.unary_unary(
                 '/inference.v1.Admin/DrainReplica',
                 request_serializer=inference_dot_v1_dot_admin__pb2.DrainReplicaRequest.SerializeToString,
@@ -85,6 +90,14 @@ class AdminServicer:
 
     def GetActivity(self, request, context):
         """Says what goes through the gateway, as counts since its start; two answers make rates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Says which replica a request would get now, and why, without sending it. No policy learns of it.
+        INVALID_ARGUMENT: such a request would be refused for what it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +153,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.GetActivity,
                     request_deserializer=inference_dot_v1_dot_admin__pb2.GetActivityRequest.FromString,
                     response_serializer=inference_dot_v1_dot_admin__pb2.GetActivityResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=inference_dot_v1_dot_admin__pb2.ExplainRequest.FromString,
+                    response_serializer=inference_dot_v1_dot_admin__pb2.ExplainResponse.SerializeToString,
             ),
             'DrainReplica': grpc.unary_unary_rpc_method_handler(
                     servicer.DrainReplica,
@@ -222,6 +240,33 @@ class Admin:
             '/inference.v1.Admin/GetActivity',
             inference_dot_v1_dot_admin__pb2.GetActivityRequest.SerializeToString,
             inference_dot_v1_dot_admin__pb2.GetActivityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.v1.Admin/Explain',
+            inference_dot_v1_dot_admin__pb2.ExplainRequest.SerializeToString,
+            inference_dot_v1_dot_admin__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class AdminStub:
     """Lists every replica that the gateway knows, ready or not."""
     GetActivity: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetActivityRequest, _admin_pb2.GetActivityResponse]
     """Says what goes through the gateway, as counts since its start; two answers make rates."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExplainRequest, _admin_pb2.ExplainResponse]
+    """Says which replica a request would get now, and why, without sending it. No policy learns of it.
+    INVALID_ARGUMENT: such a request would be refused for what it is.
+    """
     DrainReplica: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DrainReplicaRequest, _admin_pb2.DrainReplicaResponse]
     """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
     replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
@@ -61,6 +65,10 @@ class AdminAsyncStub(AdminStub):
     """Lists every replica that the gateway knows, ready or not."""
     GetActivity: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetActivityRequest, _admin_pb2.GetActivityResponse]  # type: ignore[assignment]
     """Says what goes through the gateway, as counts since its start; two answers make rates."""
+    Explain: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExplainRequest, _admin_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says which replica a request would get now, and why, without sending it. No policy learns of it.
+    INVALID_ARGUMENT: such a request would be refused for what it is.
+    """
     DrainReplica: _aio.UnaryUnaryMultiCallable[_admin_pb2.DrainReplicaRequest, _admin_pb2.DrainReplicaResponse]  # type: ignore[assignment]
     """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
     replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
@@ -94,6 +102,16 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GetActivityResponse, _abc.Awaitable[_admin_pb2.GetActivityResponse]]:
         """Says what goes through the gateway, as counts since its start; two answers make rates."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _admin_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ExplainResponse, _abc.Awaitable[_admin_pb2.ExplainResponse]]:
+        """Says which replica a request would get now, and why, without sending it. No policy learns of it.
+        INVALID_ARGUMENT: such a request would be refused for what it is.
+        """
 
     @_abc_1.abstractmethod
     def DrainReplica(
