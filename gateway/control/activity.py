@@ -19,14 +19,16 @@ def activity(families: Sequence[Family]) -> pb.GetActivityResponse:
     def total(name: str) -> int:
         return round(sum(sample.values[0] for sample in samples(name)))
 
-    ended, messages = defaultdict[str, float](float), by_replica(families, f"{_PREFIX}messages_total")
+    ended = defaultdict[str, float](float)
+    # Counted as they pass; messages_total counts those of a stream at its end.
+    messages = {sample.labels[0]: sum(sample.values[:-1]) for sample in samples("inter_token_seconds")}
     for sample in samples("requests_total"):
         ended[sample.labels[-1]] += sample.values[0]
     failed = sum(sample.values[0] for sample in samples("requests_total") if sample.labels[1] != "OK")
     return pb.GetActivityResponse(
         requests_ended=round(sum(ended.values())),
         requests_failed=round(failed),
-        messages=total("messages_total"),
+        messages=round(sum(messages.values())),
         streams_open=total("streams_open"),
         requests_parked=total("requests_parked"),
         connections_open=total("agent_connections_open"),

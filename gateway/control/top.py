@@ -89,7 +89,7 @@ def _fleet(before: Look, now: Look, passed_s: float) -> Table:
     most = max((replica.requests_in_flight for replica in now.fleet.replicas), default=0)
     table = Table(box=box.SIMPLE_HEAD, expand=False)
     table.add_column("replica", no_wrap=True)
-    table.add_column("state", overflow="fold", min_width=10)
+    table.add_column("state", overflow="ellipsis", no_wrap=True, max_width=24)
     for name in ("weight", "messages/s", "in flight"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", width=_BAR, no_wrap=True)

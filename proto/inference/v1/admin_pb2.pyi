@@ -124,7 +124,7 @@ class GetActivityResponse(_message.Message):
     """Requests that have ended, and of these those that did not end OK."""
     requests_failed: _builtins.int
     messages: _builtins.int
-    """Whole response messages relayed: for streams of tokens, about one for each token."""
+    """Frames of responses relayed after the first: for streams of tokens, about one for each token."""
     streams_open: _builtins.int
     """Requests that are in the gateway now, and of these those that wait for a replica."""
     requests_parked: _builtins.int

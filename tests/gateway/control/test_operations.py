@@ -53,7 +53,9 @@ async def families() -> Sequence[Family]:
     requests = registry.counter("inference_gateway_requests_total", "", "method", "status", "replica")
     requests.child("Generate", "OK", "a:1").add(7)
     requests.child("Generate", "UNAVAILABLE", "").add(2)
-    registry.counter("inference_gateway_messages_total", "", "replica").child("a:1").add(70)
+    gaps = registry.histogram("inference_gateway_inter_token_seconds", "", (0.1,), "replica").child("a:1")
+    for _ in range(70):
+        gaps.observe(0.02)
     registry.gauge("inference_gateway_requests_parked", "").child().set(3)
     first = registry.histogram("inference_gateway_time_to_first_token_seconds", "", (0.1, 1.0), "replica")
     for replica, value in (("a:1", 0.05), ("a:1", 0.5), ("b:1", 0.6), ("b:1", 9.0)):

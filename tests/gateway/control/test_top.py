@@ -50,7 +50,7 @@ def test_it_shows_what_happened_between_two_looks() -> None:
     assert "requests/s 20.0 failed/s 1.0 messages/s 2000 in flight 12 waiting 3" in words
     assert "first token p50 ≤ 250 ms p95 ≤ 250 ms" in words
     assert "vllm-1 ready 1 2000 12 ████████████ 2 10 42%" in words
-    assert "vllm-2 draining: drained by an operator 0.5 0 0 - - -" in words
+    assert "vllm-2 draining: drained by an… 0.5 0 0 - - -" in words
 
 
 def test_at_first_and_without_requests_there_is_nothing_to_say() -> None:
