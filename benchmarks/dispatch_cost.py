@@ -87,12 +87,18 @@ def _row(replica_id: str) -> ReplicaRecord:
 
 def measure(ask: Callable[[int], None], requests: int, runs: int) -> str:
     """Return the lowest and the median microseconds a request."""
+    times_us = run_times_us(ask, requests, runs)
+    return f"{min(times_us):.1f} ({statistics.median(times_us):.1f})"
+
+
+def run_times_us(ask: Callable[[int], None], requests: int, runs: int) -> list[float]:
+    """Return the microseconds a request of each run."""
     times_us: list[float] = []
     for _ in range(runs):
         began_s = time.process_time()
         ask(requests)
         times_us.append((time.process_time() - began_s) / requests * 1e6)
-    return f"{min(times_us):.1f} ({statistics.median(times_us):.1f})"
+    return times_us
 
 
 def main() -> None:

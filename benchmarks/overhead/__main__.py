@@ -40,6 +40,8 @@ def main() -> None:
             print(f"written: {file}", file=sys.stderr)
     except ImportError as error:
         sys.exit(f"{_PROGRAM}: {error}; `make .venv/bench` installs what plots need")
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (OSError, ValueError, Failed, NotReady) as error:
         sys.exit(f"{_PROGRAM}: {error}")
     Console().print(Markdown(report(Figures(run))))

@@ -21,7 +21,10 @@ class _End:
     def __init__(self, module: str, *arguments: str) -> None:
         self.name = module.rpartition(".")[2]
         command = [sys.executable, "-m", module, *arguments]
-        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # In a group of its own: Ctrl-C is for the one who asks, and ends this one by the end of its input.
+        self._popen = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, process_group=0
+        )
 
     @property
     def pid(self) -> int:

@@ -16,7 +16,6 @@ from benchmarks.overhead.peers.base import Missing, Running
 from benchmarks.overhead.results import Idle, Measured, Run
 from benchmarks.overhead.shapes import IDLE, SHAPES, Shape, quick
 from benchmarks.processes import NotReady
-from gateway.types import Facts
 
 Say = Callable[[str], None]
 DECISION_REPLICAS, DECISIONS = 8, 2_000
@@ -132,6 +131,5 @@ class Interleaved:
 
 def decisions_us(runs: int) -> list[float]:
     """Return what a pick and its bookkeeping take of CPU time, once for each run."""
-    deciding = dispatch_cost.dispatcher("least_connection", DECISION_REPLICAS)
-    facts = Facts("/inference.v1.Inference/Generate", dispatch_cost.MODEL, prompt_tokens=1_000)
-    return [dispatch_cost.run(deciding, facts, DECISION_REPLICAS, DECISIONS) for _ in range(runs)]
+    deciding = dispatch_cost.Deciding("least_connection", DECISION_REPLICAS)
+    return dispatch_cost.run_times_us(deciding.dispatch, DECISIONS, runs)

@@ -10,18 +10,18 @@ QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 def report(figures: Figures, plots: Sequence[tuple[str, str]] = ()) -> str:
     """Return the text; `plots` are titles and files."""
-    parts = [
-        _how(figures),
-        "### Targets\n\n" + _targets(figures),
-        "### CPU time a message, and an RPC\n\n" + _cpu(figures),
-        *(f"![{title}]({file})" for title, file in plots),
-        "### Messages and RPCs a second\n\n" + _rates(figures),
-        "### Added latency\n\n" + _latencies(figures),
-        "### Memory\n\n" + _memory(figures),
-        "### What agents and replicas took\n\n" + _ends(figures),
-        _left_out(figures),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    sections = {
+        "Targets": _targets(figures),
+        "CPU time a message, and an RPC": _cpu(figures) if figures.shapes else "",
+        "Messages and RPCs a second": _rates(figures),
+        "Added latency": _latencies(figures),
+        "Memory": _memory(figures) if figures.run.idle else "",
+        "What agents and replicas took": _ends(figures) if figures.shapes else "",
+        "Left out": _left_out(figures),
+    }
+    parts = [_how(figures), *(f"![{title}]({file})" for title, file in plots)]
+    parts += [f"### {title}\n\n{text}" for title, text in sections.items() if text]
+    return "\n\n".join(parts) + "\n"
 
 
 def _how(figures: Figures) -> str:
@@ -72,6 +72,8 @@ def _latencies(figures: Figures) -> str:
         "and not judged."
     )
     shapes = [shape for shape in figures.shapes if figures.has_latency(shape)]
+    if not shapes:
+        return ""
 
     def cell(shape: str, peer: str) -> str:
         own = [figures.latency_us(shape, peer, quantile) for quantile in QUANTILES.values()]
@@ -134,9 +136,7 @@ def _pace(figures: Figures) -> str:
 
 
 def _left_out(figures: Figures) -> str:
-    if not figures.run.missing:
-        return ""
-    return "Left out:\n\n" + "\n".join(f"- {what}: {why}" for what, why in figures.run.missing.items())
+    return "\n".join(f"- {what}: {why}" for what, why in figures.run.missing.items())
 
 
 def _proxies(figures: Figures) -> list[str]:
