@@ -1,6 +1,6 @@
 """The nouns that decisions are made of: frozen values without behaviour, shared by control, workers and simulator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -155,6 +155,10 @@ class Prefix(Protocol):
         """Of the whole prompt."""
         ...
 
+    def cached(self) -> Mapping[str, int]:
+        """Return `cached_tokens` by id, of all replicas that have any."""
+        ...
+
     def renamed(self, model: str, lora_name: str) -> "Prefix":
         """Return the same for a model and adapter by their own names. Before anything else is asked of it."""
         ...
@@ -203,6 +207,10 @@ class Facts(NamedTuple):
         """Return how many prompt tokens the replica is thought to have cached; fewer than `prompt_tokens`."""
         prefix = self.prefix
         return 0 if prefix is None else prefix.cached_tokens(view.id)
+
+    def cached(self) -> Mapping[str, int]:
+        """Return `cached_tokens` by replica id, of all that have any: for those who ask for many."""
+        return {} if self.prefix is None else self.prefix.cached()
 
     def uncached_tokens(self, view: View) -> int:
         """Return how many prompt tokens the replica would have to read."""

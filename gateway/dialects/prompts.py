@@ -1,5 +1,6 @@
 """What a dialect has prompts read by: it knows where the bytes are, and others what they are worth."""
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from gateway.types import Prefix, Usage
@@ -37,6 +38,9 @@ class Uncached(NamedTuple):
     """A prompt of which nobody has anything cached."""
 
     tokens: int
+
+    def cached(self) -> Mapping[str, int]:
+        return {}
 
     def renamed(self, model: str, lora_name: str) -> "Uncached":
         return self

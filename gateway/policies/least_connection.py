@@ -1,5 +1,7 @@
 """`least_connection`: the fewest requests in flight for its weight. Good where requests cost about the same."""
 
+from collections.abc import Sequence
+
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -7,5 +9,5 @@ __all__ = ["LeastConnection"]
 
 
 class LeastConnection(LeastLoad):
-    def load(self, facts: Facts, view: View, now_s: float) -> float:
-        return view.requests / view.weight
+    def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
+        return [view.requests / view.weight for view in views]

@@ -1,6 +1,7 @@
 """`least_work`: the fewest tokens to be read and written for its weight. Good where prompts differ much in length."""
 
 import random
+from collections.abc import Sequence
 
 from gateway.policies.base import Positive
 from gateway.policies.least import LeastLoad
@@ -21,8 +22,15 @@ class LeastWork(LeastLoad):
         super().__init__(rng)
         self._output_cost = output_cost
 
-    def load(self, facts: Facts, view: View, now_s: float) -> float:
-        tokens = view.prefill_tokens + facts.uncached_tokens(view)
-        if view.pace is not None:
-            tokens += view.requests * view.pace.output_tokens * self._output_cost
-        return tokens / view.weight
+    def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
+        prompt_tokens, cached, output_cost = facts.prompt_tokens, facts.cached().get, self._output_cost
+        return [
+            (
+                view.prefill_tokens
+                + prompt_tokens
+                - cached(view.id, 0)
+                + (view.requests * pace.output_tokens * output_cost if (pace := view.pace) else 0.0)
+            )
+            / view.weight
+            for view in views
+        ]

@@ -2,6 +2,7 @@
 for reasons that no counter shows."""
 
 import random
+from collections.abc import Sequence
 from math import exp
 
 from gateway.policies.base import Positive
@@ -26,10 +27,15 @@ class PeakEwma(LeastLoad):
         self._decay_s = decay_s
         self._floor_s = floor_s
 
-    def load(self, facts: Facts, view: View, now_s: float) -> float:
-        pace = view.pace
-        if pace is None:
-            return _UNKNOWN_S * view.requests / view.weight
-        age_s = now_s - pace.observed_at
-        wait_s = pace.first_token_s if age_s <= 0 else pace.first_token_s * exp(-age_s / self._decay_s)
-        return max(self._floor_s, wait_s) * (view.requests + 1) / view.weight
+    def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
+        decay_s, floor_s = self._decay_s, self._floor_s
+        loads: list[float] = []
+        for view in views:
+            pace = view.pace
+            if pace is None:
+                loads.append(_UNKNOWN_S * view.requests / view.weight)
+                continue
+            age_s = now_s - pace.observed_at
+            wait_s = pace.first_token_s if age_s <= 0 else pace.first_token_s * exp(-age_s / decay_s)
+            loads.append(max(floor_s, wait_s) * (view.requests + 1) / view.weight)
+        return loads

@@ -28,6 +28,7 @@ class PrefixAffinity:
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
         free = within_bound(views, self._bound)
-        cached = [facts.cached_tokens(view) for view in free]
+        known = facts.cached()
+        cached = [known.get(view.id, 0) for view in free]
         longest = max(cached)
         return free if not longest else [view for view, tokens in zip(free, cached, strict=True) if tokens == longest]

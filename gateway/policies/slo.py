@@ -21,16 +21,23 @@ class Slo:
         self._target_s = target_s
         self._token_s = 1 / tokens_per_s
 
-    def load(self, facts: Facts, view: View, now_s: float) -> float:
+    def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         """The time until what is to be read has been: first come, first served, as engines schedule prompts."""
-        tokens = view.prefill_tokens + facts.uncached_tokens(view)
-        pace = view.pace
-        return tokens * self._token_s / view.weight if pace is None else pace.floor_s + tokens * pace.token_s
+        prompt_tokens, cached, token_s = facts.prompt_tokens, facts.cached().get, self._token_s
+        loads: list[float] = []
+        for view in views:
+            tokens, pace = view.prefill_tokens + prompt_tokens - cached(view.id, 0), view.pace
+            loads.append(pace.floor_s + tokens * pace.token_s if pace else tokens * token_s / view.weight)
+        return loads
+
+    def load(self, facts: Facts, view: View, now_s: float) -> float:
+        return self.loads(facts, [view], now_s)[0]
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View | Refused:
-        best = least(views, [self.load(facts, view, now_s) for view in views], self._rng)
+        loads = self.loads(facts, views, now_s)
+        best = least(views, loads, self._rng)
         target_s = facts.first_token_target_s or self._target_s
-        late_s = self.load(facts, best, now_s) - target_s
+        late_s = min(loads) - target_s
         if late_s <= 0:
             return best
         return Refused(

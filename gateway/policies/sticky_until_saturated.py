@@ -25,24 +25,26 @@ class StickyUntilSaturated(LeastLoad):
         self._gate = gate
         self._release_tokens = release_tokens
 
-    def load(self, facts: Facts, view: View, now_s: float) -> float:
-        return (view.prefill_tokens + facts.uncached_tokens(view)) / view.weight
+    def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
+        prompt_tokens, cached = facts.prompt_tokens, facts.cached().get
+        return [(view.prefill_tokens + prompt_tokens - cached(view.id, 0)) / view.weight for view in views]
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        loads = [self.load(facts, view, now_s) for view in views]
+        loads = self.loads(facts, views, now_s)
         sticky = self._sticky(facts, views, loads)
         if not sticky:
             return least(views, loads, self._rng)
         return least([views[at] for at in sticky], [loads[at] for at in sticky], self._rng)
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        sticky = self._sticky(facts, views, [self.load(facts, view, now_s) for view in views])
+        sticky = self._sticky(facts, views, self.loads(facts, views, now_s))
         return [views[at] for at in sticky] or views
 
     def _sticky(self, facts: Facts, views: Sequence[View], loads: Sequence[float]) -> Sequence[int]:
         """Return the places of those behind the gate; none where they are saturated."""
         needed = max(1.0, self._gate * facts.prompt_tokens)
-        sticky = [at for at, view in enumerate(views) if facts.cached_tokens(view) >= needed]
+        cached = facts.cached().get
+        sticky = [at for at, view in enumerate(views) if cached(view.id, 0) >= needed]
         if sticky and min([loads[at] for at in sticky]) - min(loads) > self._release_tokens:
             return ()
         return sticky

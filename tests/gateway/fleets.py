@@ -1,7 +1,7 @@
 """Fleets for tests: short ways to say what control would send."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
@@ -41,6 +41,9 @@ class Cached(dict[str, int]):
 
     def cached_tokens(self, replica_id: str) -> int:
         return self.get(replica_id, 0)
+
+    def cached(self) -> Mapping[str, int]:
+        return self
 
     def renamed(self, model: str, lora_name: str) -> "Cached":
         return self

@@ -121,8 +121,6 @@ class Prompt:
         self.tokens = int(-(-self._size // each))
         self._known_blocks: Sequence[bytes] | None = None
         self._cached: dict[str, int] = {}
-        self._is_whole = False
-        """All that have something are in `_cached`."""
         self._seen = -1
 
     def renamed(self, model: str, lora_name: str) -> "Prompt":
@@ -137,12 +135,19 @@ class Prompt:
         return self._known_blocks
 
     def cached_tokens(self, replica_id: str) -> int:
-        if self._seen != self._index.holders.version:
-            self._forget()
-        cached = self._cached.get(replica_id)
-        if cached is None:
-            cached = self._look_up(replica_id)
-        return cached
+        if self._seen == self._index.holders.version:
+            return self._cached.get(replica_id, 0)
+        # One alone is asked for where it was picked by other things.
+        return self._tokens(self._index.holders.depth(replica_id, self._blocks))
+
+    def cached(self) -> Mapping[str, int]:
+        holders = self._index.holders
+        if self._seen != holders.version:
+            cached = self._cached = dict[str, int]()
+            for replica_ids, depth in holders.depths(self._blocks):
+                cached.update(dict.fromkeys(replica_ids, self._tokens(depth)))
+            self._seen = holders.version
+        return self._cached
 
     def read(self, replica_id: str, incarnation: int) -> None:
         """It was sent there, and will be cached."""
@@ -161,25 +166,6 @@ class Prompt:
             self._index.holders.missed(replica_id)
         elif usage.cached_tokens > expected_tokens + tolerance:
             self._index.holders.surprised(replica_id)
-
-    def _forget(self) -> None:
-        self._cached = {}
-        self._is_whole = False
-        self._seen = self._index.holders.version
-
-    def _look_up(self, replica_id: str) -> int:
-        """The first one that is asked for is often the only one: it was picked by other things. The second stands for
-        all."""
-        holders = self._index.holders
-        if self._is_whole:
-            return 0
-        if not self._cached:
-            self._cached[replica_id] = self._tokens(holders.depth(replica_id, self._blocks))
-        else:
-            for replica_ids, depth in holders.depths(self._blocks):
-                self._cached.update(dict.fromkeys(replica_ids, self._tokens(depth)))
-            self._is_whole = True
-        return self._cached.get(replica_id, 0)
 
     def _tokens(self, blocks: int) -> int:
         # The last token is always computed, for what comes after it.
