@@ -12,9 +12,11 @@ def least(views: Sequence[View], loads: Sequence[float], rng: random.Random) -> 
     """Return the view with the least of `loads`. Equals are drawn: the first of them would get all of a quiet fleet's
     requests, from every gateway that sees the same order."""
     lowest = min(loads)
-    if loads.count(lowest) == 1:
-        return views[loads.index(lowest)]
-    return rng.choice([view for view, load in zip(views, loads, strict=True) if load == lowest])
+    at = loads.index(lowest)
+    equals = loads.count(lowest)
+    for _ in range(rng.randrange(equals) if equals > 1 else 0):
+        at = loads.index(lowest, at + 1)
+    return views[at]
 
 
 class LeastLoad:
