@@ -62,7 +62,10 @@ def main() -> int:
     if unknown := set(arguments.names) - ATTACKS.keys():
         parser.error(f"no such attack: {', '.join(unknown)}")
     with tempfile.TemporaryDirectory() as folder, Processes(Path(folder)) as processes:
-        cluster = Cluster(processes, Plan(replicas=2, model="m", engine_arguments=_SIMULATED), Path(folder))
+        # The attacker and the agent take the worker's processor from it: it is late, and not stuck.
+        settings = {"worker_silence_s": 60}
+        plan = Plan(replicas=2, model="m", engine_arguments=_SIMULATED, settings=settings)
+        cluster = Cluster(processes, plan, Path(folder))
         cluster.start()
         is_unhurt = asyncio.run(_run(Siege(cluster, processes), arguments.names or tuple(ATTACKS), arguments.seconds))
     return 0 if is_unhurt else 1

@@ -31,7 +31,9 @@ GROWTH_BYTES = 128 * MIB
 @pytest.fixture
 def besieged(tmp_path: Path) -> Iterator[tuple[Cluster, Siege]]:
     with Processes(tmp_path) as processes:
-        plan = Plan(replicas=2, model="m", engine_arguments=SIMULATED, settings={"limits": LIMITS})
+        # A machine that is busy with an attacker and other tests gives a worker no time for seconds.
+        settings = {"limits": LIMITS, "worker_silence_s": 60}
+        plan = Plan(replicas=2, model="m", engine_arguments=SIMULATED, settings=settings)
         cluster = Cluster(processes, plan, tmp_path)
         cluster.start()
         yield cluster, Siege(cluster, processes)
