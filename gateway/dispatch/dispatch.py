@@ -25,9 +25,16 @@ def pushback(retry_after_s: float, rng: random.Random) -> Callable[[], float]:
 class Dispatcher:
     """Binds a request to a replica, or says why not."""
 
-    def __init__(self, fleet: Fleet, ledger: Ledger, policy: Policy, pushback: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        ledger: Ledger,
+        policy: Policy,
+        pushback: Callable[[], float],
+        by_route: Mapping[str, Policy] = {},
+    ) -> None:
         self.policy = policy
-        self.by_route: Mapping[str, Policy] = {}
+        self.by_route = by_route
         """Policies of routes that have one of their own."""
         self._fleet = fleet
         self._ledger = ledger

@@ -9,7 +9,7 @@ from gateway.dispatch.prediction import first_token_times
 from gateway.errors import Refused
 from gateway.policies.base import LoadPolicy, NarrowingPolicy, OuterPolicy, Policy
 from gateway.policies.finding import name_of
-from gateway.types import Considered, Explanation, Facts, View, Wait
+from gateway.types import Considered, Explanation, Facts, ReplicaState, View, Wait
 
 __all__ = ["explain"]
 
@@ -135,12 +135,16 @@ def _considered(
 ) -> Iterator[Considered]:
     for view, (verdict, reason), wait_s in zip(views, verdicts, first_token_times(facts, views), strict=True):
         load = loads.get(view.id)
+        if view.state is not ReplicaState.READY and verdict != "no_candidate":
+            shown = f"{reason} ({view.state.name.lower()})"  # on probation, or used because too few are ready
+        else:
+            shown = reason
         yield Considered(
             replica_id=view.id,
             incarnation=view.incarnation,
             state=view.state.name.lower(),
             verdict=verdict,
-            reason=reason,
+            reason=shown,
             load=None if load is None or isnan(load) else load,
             report_age_s=now_s - view.load.received_at if view.load else None,
             requests=view.requests,

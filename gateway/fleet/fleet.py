@@ -124,11 +124,15 @@ class Fleet:
     def others(self, facts: Facts) -> Sequence[tuple[View, str]]:
         """Return all that are no candidates, each with the reason."""
         wanted = self._wanted(facts)
-        whys = {
-            replica: "the request names none of several models" if wanted is None else replica.why_not(wanted)
-            for replica in self._replicas.values()
-        }
-        return [(replica.view(self._counters), why) for replica, why in whys.items() if why]
+        candidates = {view.id for view in self.candidates(facts).views()}
+        return [
+            (
+                replica.view(self._counters),
+                "the request names none of several models" if wanted is None else replica.why_not(wanted),
+            )
+            for replica_id, replica in self._replicas.items()
+            if replica_id not in candidates
+        ]
 
     def refusal(self, facts: Facts, retry_after_s: float = 1.0) -> Refused:
         """Say why `views(facts)` is empty."""

@@ -44,7 +44,7 @@ class Replica:
         return is_model and labels <= record.labels and (not lora or (model, lora) in record.loras)
 
     def why_not(self, wanted: Wanted) -> str:
-        """Return why it is no candidate; empty where it is one."""
+        """Return why it is no candidate, of one that is none."""
         record = self.record
         if record.state != ReplicaState.READY:
             return f"not ready: {record.state.name.lower()}"
@@ -54,7 +54,7 @@ class Replica:
             return "not of the route"
         if not self.serves(wanted._replace(lora="")):
             return "wrong model"
-        return "" if self.serves(wanted) else "no such adapter"
+        return "no such adapter"
 
     def take(self, record: ReplicaRecord, counters: Counters) -> None:
         """Take over what control says of the same life."""

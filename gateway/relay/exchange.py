@@ -15,6 +15,7 @@ from gateway.relay.attempt import Attempt
 from gateway.relay.backlog import Backlog
 from gateway.relay.request_body import RequestBody
 from gateway.relay.timer import Timer
+from gateway.relay.why import Why, asked_by
 from gateway.rpc.call import RESPONSE, Call
 from gateway.rpc.framing import PREFIX_BYTES, inflate, prefixed
 from gateway.rpc.status import Code, status_of
@@ -55,8 +56,8 @@ class Exchange:
     """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
 
     __slots__ = (
-        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "agent", "backlog", "body", "call",
-        "method", "phase", "relay", "started_at", "stream",
+        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "_why", "agent", "backlog", "body",
+        "call", "method", "phase", "relay", "started_at", "stream",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", agent: "AgentConnection", stream: Stream, call: Call, method: Method) -> None:
@@ -74,6 +75,7 @@ class Exchange:
         self._parked: Parked | None = None
         self._parking: Timer | None = None
         self._deadline: Timer | None = None
+        self._why: Why | None = None
         self.started_at = relay.clock()
 
     def __repr__(self) -> str:
@@ -214,6 +216,8 @@ class Exchange:
             self._attempt_with(None)
             return
         self._facts = routed = self.relay.routes.resolve(facts, self.call.fields)
+        if self.call.asks_why:
+            self._why, self._facts = asked_by(routed, self.relay.explain_to)
         is_renamed = (facts.model, facts.lora_name) != (routed.model, routed.lora_name)
         if is_renamed and self.method.rename is not None:
             self.body.replace(prefixed(self.method.rename(content, routed)))
@@ -262,6 +266,8 @@ class Exchange:
 
     def _send_end(self, trailers: Fields) -> None:
         """End our side of the agent's stream: as trailers, or as the whole response where it has not begun."""
+        if self._why is not None:
+            trailers = [*trailers, *self._why.trailers()]
         fields = trailers if self.phase is Phase.STREAMING else [*RESPONSE, *trailers]
         self.agent.http2.send_headers(self.stream, fields, is_end=True)
 

@@ -54,6 +54,8 @@ class Relay:
     rng: random.Random
     on_counts: Callable[[], None]
     """There are more connections or streams than before, or fewer connections."""
+    explain_to: frozenset[str] = field(default=frozenset(), init=False)
+    """SPIFFE ids of agents that may ask why; `*`: all may."""
     agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
     agent_limits: Limits = field(init=False)

@@ -98,8 +98,7 @@ class Worker:
         self._ledger = Ledger(self._fleet, counters)
         self._pushback = pushback(_RETRY_AFTER_S, self._rng)
         chosen = choose(settings, self._rng)
-        self._dispatcher = Dispatcher(self._fleet, self._ledger, chosen.own, self._pushback)
-        self._dispatcher.by_route = chosen.by_route
+        self._dispatcher = Dispatcher(self._fleet, self._ledger, chosen.own, self._pushback, chosen.by_route)
         self._admission = Admission(
             self._fleet,
             self._dispatcher,
@@ -136,6 +135,7 @@ class Worker:
             connections=settings.agent_connections,
             rng=self._rng,
         )
+        self._relay.explain_to = frozenset(settings.explain_to)
         self._sweeper = Sweeper(self._relay)
 
     @property
@@ -219,6 +219,7 @@ class Worker:
         self._settings = settings
         self._admission.parking = Parking(settings.parking_s)
         self._relay.routes = Routes(settings)
+        self._relay.explain_to = frozenset(settings.explain_to)
         self._relay.methods = MethodTable(settings.opaque_services, self._prefixes)
         self._relay.limit(settings.limits)
         self._relay.connections = settings.agent_connections

@@ -159,6 +159,12 @@ def test_replicas_that_are_no_candidates_say_why() -> None:
     assert len(deciding.ledger) == 0
 
 
+def test_a_replica_that_is_used_because_too_few_are_ready_is_shown_as_such() -> None:
+    deciding = Deciding(row("bad", ReplicaState.EJECTED))
+    told = deciding.dispatcher.explain(facts(), 0.0)
+    assert why(told) == {"bad": ("picked", "least load (ejected)")}
+
+
 def test_a_request_that_asks_is_told_what_it_then_gets_each_time_it_is_dispatched() -> None:
     told: list[Explanation] = []
     deciding = Deciding(row("a"), row("b"), policy=build("random", random.Random(5)))
