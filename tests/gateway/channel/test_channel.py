@@ -20,6 +20,7 @@ from gateway.channel.messages import (
     Metrics,
     Outcome,
     OutcomeKind,
+    Outcomes,
     Prepare,
     Prepared,
     Reconfigure,
@@ -48,7 +49,7 @@ DOWN: list[Down] = [
 ]
 UP: list[Up] = [
     WorkerReady(),
-    Outcome("a", 3, OutcomeKind.CONNECTION_LOST),
+    Outcomes([Outcome("a", 3, OutcomeKind.CONNECTION_LOST)]),
     Counts(2, 200, 5, 9),
     Prepared(7, "no such policy"),
     Metrics(4, [Family("x_total", Kind.COUNTER, "X.", ("replica",), (), [Sample(("a",), [1.0])])]),
