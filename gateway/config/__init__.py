@@ -66,6 +66,7 @@ LIVE = frozenset(
             "limits",
             "parking_s",
             "explain_to",
+            "shadow",
             "agent_connections",
         ),
         *("opaque_services", "grace_s", "drain_pause_s", "log_level"),
@@ -157,6 +158,8 @@ class Settings(Strict, frozen=True):
     """From NOT_SERVING to the closed listener, so that agents' balancers have seen it."""
     parking_s: Seconds = 0.0
     """How long a request waits for a replica to become ready, before it is refused."""
+    shadow: tuple[str, ...] = ()
+    """Policies that are asked as well and only counted, with default options."""
     explain_to: tuple[str, ...] = ()
     """SPIFFE ids of agents that are told why a replica was picked, if they ask by `x-gateway-explain: 1`; `*`: all."""
     limits: LimitSettings = LimitSettings()

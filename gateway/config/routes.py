@@ -20,6 +20,8 @@ class RouteSettings(Strict, frozen=True, kw_only=True):
     """Empty: the gateway's own."""
     policy_options: dict[str, Any] = {}
     """Of the route's own policy."""
+    shadow: tuple[str, ...] = ()
+    """Policies that are asked as well and only counted. Empty: the gateway's."""
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Container, Mapping
 
 from gateway.dispatch.explain import explain
+from gateway.dispatch.shadow import Shadows
 from gateway.errors import Reason, Refused
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease, Ledger
@@ -36,6 +37,7 @@ class Dispatcher:
         self.policy = policy
         self.by_route = by_route
         """Policies of routes that have one of their own."""
+        self.shadows: Shadows | None = None
         self._fleet = fleet
         self._ledger = ledger
         self.pushback = pushback
@@ -56,7 +58,10 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 (a policy is anybody's code: its defects end one request, not the worker)
             return self._defect(policy, f"raised {type(error).__name__}", error)
         if isinstance(choice, View) and choice in candidates and choice.id not in excluded:
+            shadows = self.shadows
+            expected_s = shadows.compare(facts, views, choice, now_s) if shadows and shadows.by_route else None
             lease = self._ledger.grant(choice, facts, self._fleet.address(choice.id), now_s)
+            lease.expected_s = expected_s
             if facts.prefix is not None:
                 facts.prefix.read(choice.id, choice.incarnation)
             return lease

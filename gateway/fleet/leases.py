@@ -1,6 +1,7 @@
 """Leases: what each attempt claims of a replica, counted once and given back once, on whatever end it meets."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.fleet.counters import Counters, LocalCounters
@@ -34,6 +35,8 @@ class Lease:
     is_reading: bool = True
     """No token has come."""
     is_released: bool = False
+    expected_s: float | None = None
+    """Predicted time to first token, where somebody compares."""
 
     def first_token(self, now_s: float) -> None:
         """Count its prompt as read. May be called for every token, and after the end."""
@@ -56,6 +59,8 @@ class Ledger:
         self._fleet = fleet
         self._counters = counters
         self._leases: set[Lease] = set()
+        self.on_expected: Callable[[float, float], None] = lambda expected_s, seen_s: None
+        """Is told of first tokens whose time was predicted."""
 
     def grant(self, view: View, facts: Facts, address: str, now_s: float) -> Lease:
         """Claim a place on the incarnation that `view` shows."""
@@ -73,6 +78,8 @@ class Ledger:
     def prefilled(self, lease: Lease, now_s: float) -> None:
         """The lease's own `first_token`."""
         lease.is_reading = False
+        if lease.expected_s is not None:
+            self.on_expected(lease.expected_s, now_s - lease.granted_at)
         self._fleet.answered(lease.slot, now_s - lease.granted_at, lease.ahead_tokens + lease.prefill_tokens, now_s)
         self._counters.add(lease.slot, 0, -lease.prefill_tokens, 0)
         lease.prefill_tokens = 0

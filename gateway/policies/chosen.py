@@ -1,7 +1,7 @@
 """The policies that settings choose: the gateway's own, and those of routes that have another."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gateway.config import Settings
@@ -10,7 +10,7 @@ from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.policies.zone_aware import ZoneAware
 
-__all__ = ["Chosen", "choose", "is_same_choice"]
+__all__ = ["Chosen", "choose", "choose_shadows", "is_same_choice", "shadow_names"]
 
 
 class Chosen(NamedTuple):
@@ -27,6 +27,25 @@ def choose(settings: Settings, rng: random.Random) -> Chosen:
         except SettingsError as error:
             raise SettingsError(f"routes[{at - 1}].{error}" if at else str(error)) from error
     return Chosen(made.pop(""), made)
+
+
+def choose_shadows(settings: Settings, rng: random.Random) -> Mapping[str, Mapping[str, Policy]]:
+    """Make those in the shadow, by route and name: the gateway's own, under no name, and those of routes that name
+    some. Nothing where no setting names any. Raises SettingsError."""
+    named = shadow_names(settings)
+    if not any(named.values()):
+        return {}
+    try:
+        return {
+            route: {name: _zoned(build(name, random.Random(rng.random())), settings) for name in names}
+            for route, names in named.items()
+        }
+    except SettingsError as error:
+        raise SettingsError(f"shadow: {error}") from error
+
+
+def shadow_names(settings: Settings) -> Mapping[str, Sequence[str]]:
+    return {"": settings.shadow} | {route.name: route.shadow for route in settings.routes if route.shadow}
 
 
 def is_same_choice(old: Settings, new: Settings) -> bool:

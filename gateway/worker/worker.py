@@ -35,6 +35,7 @@ from gateway.dispatch.prefix_index.metrics import PrefixMetrics
 from gateway.dispatch.prefix_index.news import NEWS_INTERVAL_S, News
 from gateway.dispatch.prefix_index.prompts import PrefixIndex
 from gateway.dispatch.routes import Routes
+from gateway.dispatch.shadow import Shadows
 from gateway.errors import SettingsError
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger
@@ -78,13 +79,13 @@ class Worker:
 
     def __init__(self, configure: Configure, memory: memoryview, send: Callable[[Up], bool], spawn: Spawn) -> None:
         settings = configure.settings
-        self._send = send
-        self._spawn = spawn
+        self._send, self._spawn = send, spawn
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._rng = random.Random()
         self._registry = Registry()
         self._process_metrics = ProcessMetrics(self._registry, f"worker-{configure.worker_id}")
+        self._shadows = Shadows(self._registry)
         self._receiver: DescriptorReceiver | None = None
         self._counts_due = False
         self._adopting = 0
@@ -107,8 +108,7 @@ class Worker:
             self._on_waiting if configure.workers > 1 else lambda: None,
             SharedTally(rows, worker_id, Held.PARKED_REQUESTS),
         )
-        flusher = Flusher(self._loop.call_soon)
-        codec = Codec()
+        flusher, codec = Flusher(self._loop.call_soon), Codec()
         self._contexts = Contexts(configure.tls)
         self._connector = Connector(flusher, codec, replica_limits(settings.limits), self._contexts)
         self._metrics = RelayMetrics(self._registry)
@@ -135,7 +135,7 @@ class Worker:
             connections=settings.agent_connections,
             rng=self._rng,
         )
-        self._relay.explain_to = frozenset(settings.explain_to)
+        self._watch(settings)
         self._sweeper = Sweeper(self._relay)
 
     @property
@@ -219,7 +219,7 @@ class Worker:
         self._settings = settings
         self._admission.parking = Parking(settings.parking_s)
         self._relay.routes = Routes(settings)
-        self._relay.explain_to = frozenset(settings.explain_to)
+        self._watch(settings)
         self._relay.methods = MethodTable(settings.opaque_services, self._prefixes)
         self._relay.limit(settings.limits)
         self._relay.connections = settings.agent_connections
@@ -227,6 +227,11 @@ class Worker:
         logging.getLogger().setLevel(settings.log_level.upper())
         # What waits may be served now, or by another policy at once.
         self._admission.mark_dirty()
+
+    def _watch(self, settings: Settings) -> None:
+        self._relay.explain_to = frozenset(settings.explain_to)
+        self._ledger.on_expected, self._dispatcher.shadows = self._shadows.first_token, self._shadows
+        self._shadows.use(settings, self._rng)
 
     def _on_accepted(self, accepted: socket.socket) -> None:
         self._adopting += 1

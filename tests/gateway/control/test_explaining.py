@@ -109,7 +109,10 @@ def test_the_command_refuses_what_it_cannot_ask(arguments: list[str], capsys: py
 
 
 @pytest.mark.e2e
-async def test_an_operator_asks_a_running_gateway_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_operator_asks_a_running_gateway_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERENCE_GATEWAY_SHADOW", "[random]")
     async with replica(tmp_path) as first, gateway(tmp_path, "--replica", first.address) as them:
         await them.until_ready()
         call = await them.generate(tokens=100_000)
@@ -126,3 +129,6 @@ async def test_an_operator_asks_a_running_gateway_why(tmp_path: Path, capsys: py
         assert code == 0
         assert "refused: no replica serves the model 'none'" in capsys.readouterr().out
         call.cancel()
+        names = {name for name, *_ in await them.metrics()}
+        assert "inference_gateway_shadow_choices_total" in names
+        assert "inference_gateway_shadow_seen_seconds_total" in names
