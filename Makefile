@@ -52,7 +52,7 @@ check: tools ## Format, lint, imports, types, contract and unit tests
 	scripts/proto --check
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/image.binpb
-	$(PYTEST) -m "not e2e and not interop and not vllm"
+	$(PYTEST) -n auto --dist loadfile -m "not e2e and not interop and not vllm"
 
 .PHONY: test
 test: check ## check, and the tests that start processes

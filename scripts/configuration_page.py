@@ -70,7 +70,7 @@ def _type(found: Schema) -> str:
             return " or ".join(_type(kind) for kind in kinds)
         case {"type": "array", "items": items}:
             return f"list of {_type(items)}"
-        case {"type": "object", "additionalProperties": dict(items)}:
+        case {"type": "object", "additionalProperties": items}:
             return f"{_type(items)} by name" if items else "anything by name"
         case _:
             return _range(found)

@@ -4,12 +4,10 @@ from pathlib import Path
 
 from benchmarks.overhead import plots, results
 from benchmarks.overhead.figures import Figures
-from benchmarks.overhead.report import report
+from benchmarks.overhead.report import BEGIN, END, PAGE, replaced, report
 from benchmarks.overhead.results import Run
 
-PAGE = "benchmarks.md"
 FOLDER = "benchmarks"
-BEGIN, END = "<!-- overhead: written by make bench-overhead -->", "<!-- overhead: end -->"
 
 
 def write(run: Run, docs: Path) -> list[Path]:
@@ -24,12 +22,3 @@ def write(run: Run, docs: Path) -> list[Path]:
     text = report(figures, [(title, f"{FOLDER}/{file.name}") for title, file in drawn if file.suffix == ".svg"])
     page.write_text(replaced(page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n", text))
     return [raw, page, *(file for _, file in drawn)]
-
-
-def replaced(page: str, text: str) -> str:
-    """Return the page with another text between the marks. Raises ValueError when it has none."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE} has no place for the report: {BEGIN} ... {END}")
-    return f"{before}{begin}\n\n{text}\n{end}{after}"

@@ -37,6 +37,7 @@ __all__ = [
     "ReplicaFailed",
     "ReplicaUnreachable",
     "RequestRejected",
+    "RouteNotFound",
     "Unauthenticated",
     "Unavailable",
 ]
@@ -93,6 +94,10 @@ class InvalidRequest(RequestRejected):
 
 class ModelNotFound(RequestRejected):
     """No replica serves the model."""
+
+
+class RouteNotFound(RequestRejected):
+    """The gateway has no route for such a request."""
 
 
 class MethodNotFound(RequestRejected):

@@ -27,6 +27,7 @@ from gateway.client.errors import (
     PermissionDenied,
     ReplicaFailed,
     ReplicaUnreachable,
+    RouteNotFound,
     Unauthenticated,
     Unavailable,
 )
@@ -36,6 +37,7 @@ from gateway.rpc.status import DOMAIN, Code
 ERRORS: Mapping[Reason | Code, type[InferenceError]] = {
     Reason.INVALID_REQUEST: InvalidRequest,
     Reason.MODEL_NOT_FOUND: ModelNotFound,
+    Reason.ROUTE_NOT_FOUND: RouteNotFound,
     Reason.METHOD_NOT_FOUND: MethodNotFound,
     Reason.ENCODING_NOT_SUPPORTED: EncodingNotSupported,
     Reason.MESSAGE_TOO_LARGE: MessageTooLarge,

@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from benchmarks.overhead.figures import Figures
 from benchmarks.overhead.latency import histogram
 from benchmarks.overhead.machine import Machine, Memory
-from benchmarks.overhead.pages import BEGIN, END, replaced
-from benchmarks.overhead.report import report
+from benchmarks.overhead.report import BEGIN, END, replaced, report
 from benchmarks.overhead.results import Idle, Measured, Run
 from benchmarks.overhead.targets import targets
 from benchmarks.overhead.tasks import Result

@@ -23,7 +23,11 @@ async def until_state(them: Gateway, address: str, state: str) -> None:
 
 
 async def outcome(them: Gateway) -> grpc.StatusCode:
-    return await end_of(them.inference.Generate(pb.GenerateRequest(model="m", text="Once", sampling={"max_tokens": 2})))
+    return await end_of(
+        them.inference.Generate(
+            pb.GenerateRequest(model="m", text="Once", sampling=pb.SamplingParameters(max_tokens=2))
+        )
+    )
 
 
 async def end_of(call: "grpc.aio.UnaryStreamCall[pb.GenerateRequest, pb.GenerateResponse]") -> grpc.StatusCode:
@@ -88,7 +92,9 @@ async def test_a_long_prefill_is_no_failure_and_silence_without_a_reason_is(tmp_
             gateway(tmp_path, "--replica", slow.address, "--config", str(settings)) as them,
         ):
             await until_state(them, slow.address, "ready")
-            call = them.inference.Generate(pb.GenerateRequest(model="m", token_ids=prompt, sampling={"max_tokens": 3}))
+            call = them.inference.Generate(
+                pb.GenerateRequest(model="m", token_ids=prompt, sampling=pb.SamplingParameters(max_tokens=3))
+            )
             assert await rest_of(call) > 0
             await until_state(them, slow.address, "ready")
             assert {state for state in ("suspect", "ejected") if f"state={state}" in them.program.log} == states

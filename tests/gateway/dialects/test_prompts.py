@@ -7,6 +7,7 @@ import pytest
 from gateway.dialects.prompts import Scope, Uncached, Unread
 from gateway.dialects.table import MethodTable
 from gateway.errors import Failure, Reason
+from gateway.http2.headers import FieldList
 from gateway.rpc.call import Call
 from gateway.types import Facts, Prefix
 from inference.v1 import inference_pb2 as pb
@@ -34,7 +35,9 @@ class Reader(Unread):
 def read(request: Message, *fields: tuple[bytes, bytes]) -> tuple[Facts, Reader]:
     reader = Reader()
     path = f"/inference.v1.Inference/{type(request).__name__.removesuffix('Request')}"
-    facts = MethodTable((), reader).find(path).facts(Call(path, None, b"", fields), request.SerializeToString())
+    facts = (
+        MethodTable((), reader).find(path).facts(Call(path, None, b"", FieldList(fields)), request.SerializeToString())
+    )
     return facts, reader
 
 
