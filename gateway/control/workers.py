@@ -26,6 +26,7 @@ class Workers:
         self._on_available = on_available
         self._rows = rows
         self._running: list[WorkerProcess] = []
+        self._up: set[WorkerProcess] = set()
         self._retired: list[Family] = []
         self._asked = 0
         self._are_up = False
@@ -51,13 +52,15 @@ class Workers:
         """It is ready: let it get connections."""
         assert worker.is_ready
         # Or the first one up would get all who connect at once.
-        self._are_up |= sum(each.is_ready for each in self._running) == len(self._rows.workers)
+        self._up.add(worker)
+        self._are_up |= len(self._up) == len(self._rows.workers)
         if self._are_up:
             self._on_available(True)
 
     def remove(self, worker: WorkerProcess) -> None:
         """It has ended, or will without doing more; what it counted stays."""
         self._running.remove(worker)
+        self._up.discard(worker)
         self._retired = merge([self._retired, lasting(worker.families)])
         if not any(each.is_ready for each in self._running):
             self._on_available(False)

@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
-MARK = "INFERENCE_GATEWAY_TEST"
+MARK = "DEMO_UNDER_TEST"
 COMMAND = [sys.executable, "-u", "-m", "benchmarks.demo", "--conversations", "4"]
 
 
