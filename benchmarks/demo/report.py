@@ -47,6 +47,7 @@ def _spread(values_s: list[float], digits: int) -> tuple[str, str]:
 def _replicas(replicas: Iterable[Replica], lives: Mapping[str, int]) -> Table:
     columns = ("answered", "broken", "messages", "TTFT mean, ms", "TPOT mean, ms", "lives")
     table = Table("replica", "state", *columns, box=ROUNDED)
+    table.columns[0].min_width = max(map(len, lives))  # or it is the one that is cut in a narrow terminal
     for column in table.columns[2:]:
         column.justify = "right"
     for replica in replicas:

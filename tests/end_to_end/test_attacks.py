@@ -17,6 +17,8 @@ pytestmark = pytest.mark.e2e
 
 MIB = 1024 * 1024
 ATTACK_S = 1.0
+TRIES = 3
+"""An attacker that is given no time does not meet its limit."""
 # Lower than the defaults, so that seconds on a busy machine are enough to meet them.
 LIMITS = {
     "buffered_bytes": 64 * MIB,
@@ -31,8 +33,9 @@ GROWTH_BYTES = 128 * MIB
 @pytest.fixture
 def besieged(tmp_path: Path) -> Iterator[tuple[Cluster, Siege]]:
     with Processes(tmp_path) as processes:
-        # A machine that is busy with an attacker and other tests gives a worker no time for seconds.
-        settings = {"limits": LIMITS, "worker_silence_s": 60}
+        # A machine that is busy with an attacker and other tests gives a worker, or a replica, no time for seconds.
+        patient = {"keepalive_timeout_s": 60}
+        settings = {"limits": LIMITS, "worker_silence_s": 60, "connect": patient, "probe": patient}
         plan = Plan(replicas=2, model="m", engine_arguments=SIMULATED, settings=settings)
         cluster = Cluster(processes, plan, tmp_path)
         cluster.start()
@@ -50,15 +53,17 @@ async def test_no_attack_costs_anybody_else_an_answer(besieged: tuple[Cluster, S
 async def what_it_hurts(cluster: Cluster, siege: Siege, name: str) -> list[str]:
     meets = ATTACKS[name].meets
     met_before = _met(cluster, meets)
-    outcome = await siege.run(name, ATTACK_S)
-    hurt = outcome.failures[:3]
-    if not outcome.latencies_s:
-        hurt.append("nobody was served")
-    if outcome.rss_peak_bytes - outcome.rss_before_bytes > GROWTH_BYTES:
-        hurt.append(f"memory grew to {outcome.rss_peak_bytes // MIB} MiB")
-    if meets is not None and _met(cluster, meets) == met_before:
-        hurt.append(f"nothing met the limit {meets}")
-    return hurt
+    hurt: list[str] = []
+    for _ in range(TRIES):
+        outcome = await siege.run(name, ATTACK_S)
+        hurt += outcome.failures[:3]
+        if not outcome.latencies_s:
+            hurt.append("nobody was served")
+        if outcome.rss_peak_bytes - outcome.rss_before_bytes > GROWTH_BYTES:
+            hurt.append(f"memory grew to {outcome.rss_peak_bytes // MIB} MiB")
+        if meets is None or _met(cluster, meets) > met_before:
+            return hurt
+    return [*hurt, f"nothing met the limit {meets}"]
 
 
 def _met(cluster: Cluster, limit: Limit | None) -> float:

@@ -38,7 +38,7 @@ async def until_logged(them: Gateway, pattern: str) -> None:
 
 async def test_no_stream_is_dropped_while_policy_routes_limits_and_fleet_change(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
-    async with replica(tmp_path, "--speedup", "2") as first, replica(tmp_path, "--speedup", "2") as second:
+    async with replica(tmp_path, "--speedup", "0.5") as first, replica(tmp_path, "--speedup", "0.5") as second:
         one = f"replicas: [{{address: '{first.address}'}}]\n"
         both = f"replicas: [{{address: '{first.address}'}}, {{address: '{second.address}', labels: {{gpu: a10}}}}]\n"
         write(file, one)
