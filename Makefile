@@ -61,7 +61,12 @@ test: check ## check, and the tests that start processes
 .PHONY: test-interop
 test-interop: tools .venv-interop/installed $(INTEROP_NODE)/node_modules/installed ## Agents and proxies of other makers
 	$(BIN)/pyright --project tests/interop
-	$(PYTEST) -m interop tests/interop
+	$(PYTEST) -m interop tests/interop -k "not haproxy"
+
+# HAProxy at times loses trailers, or resets a stream whose status it has passed on: its cases are not in CI.
+.PHONY: test-haproxy
+test-haproxy: test-interop ## The same agents behind HAProxy
+	$(PYTEST) -m interop tests/interop -k haproxy
 
 .venv-interop/installed: constraints/interop.txt
 	test -x .venv-interop/bin/pip || $(PYTHON) -m venv --clear .venv-interop
