@@ -56,8 +56,13 @@ class FleetOwner:
         return Snapshot(self._version, tuple(replica.record for replica in self._replicas.values()))
 
     def has_ready(self) -> bool:
-        """Whether there is one to send requests to; without them probation would never end."""
-        return any(replica.record.state in _SERVING for replica in self._replicas.values())
+        """Whether requests go to any: to those on probation, which would never end without, and to ejected ones where
+        panic uses them. Or a gateway in front would take this one for draining, which ejects it whatever the need."""
+        return any(
+            replica.record.state in _SERVING
+            or (replica.record.state is ReplicaState.EJECTED and replica.is_connected and self._health.panic_share > 0)
+            for replica in self._replicas.values()
+        )
 
     # From discovery.
 

@@ -13,8 +13,6 @@ from tests.interop.speaking import OTHER_PYTHON, find_program
 
 START_S = 20.0
 LOOK_EVERY_S = 0.02
-PATIENT = {"failures": 1_000_000}
-"""Statuses that a case asks for say nothing of the replica that gives them."""
 
 
 def behind_gateway(cluster: Cluster, processes: Processes, folder: Path) -> str:
@@ -23,7 +21,6 @@ def behind_gateway(cluster: Cluster, processes: Processes, folder: Path) -> str:
         "replicas": [{"id": "inner", "address": cluster.address}],
         "opaque_services": ["grpc.testing.TestService"],
         "parking_s": 10,
-        "health": PATIENT,
     }
     outer = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)
     outer.start()

@@ -15,7 +15,7 @@ from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from gateway.rpc.status import Code
 from tests.end_to_end.observe import samples, total, until
-from tests.interop.fronts import FRONTS, PATIENT, start_fronts
+from tests.interop.fronts import FRONTS, start_fronts
 from tests.interop.python.calls import Call, Result, find_method
 from tests.interop.speaking import COMPRESSIONS, REPLICAS, AgentProcess, At
 
@@ -60,7 +60,6 @@ def start_opaque(processes: Processes, replica: Sequence[str], folder: Path) -> 
         "replicas": [{"id": "replica", "address": address}],
         "opaque_services": [SERVICE],
         "probe": {"health_service": ""},
-        "health": PATIENT,
         "parking_s": 10,
     }
     cluster = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)

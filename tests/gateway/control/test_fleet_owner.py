@@ -176,6 +176,16 @@ def test_no_more_than_the_share_of_the_fleet_is_ejected_but_one_always_may_be() 
     assert states(alone) == [ReplicaState.EJECTED]
 
 
+def test_while_panic_uses_an_ejected_replica_the_gateway_serves() -> None:
+    alone = ready_fleet(1)
+    fail(alone, "r0:1", 5)
+    assert states(alone) == [ReplicaState.EJECTED]
+    assert alone.owner.has_ready()
+    alone.owner.lost("r0:1", "gone")
+    assert states(alone) == [ReplicaState.EJECTED]
+    assert not alone.owner.has_ready()
+
+
 def test_nothing_is_judged_while_the_health_connection_is_down() -> None:
     seen = ready_fleet(2)
     seen.owner.lost("r0:1", "socket closed")
