@@ -126,8 +126,8 @@ fuzz: .venv/fuzz ## Fuzz the HTTP/2 core by coverage, ten minutes (SECONDS=n for
 	touch $@
 
 .PHONY: soak
-soak: tools ## An hour of cancels, killed replicas and agents that come and go (SECONDS=120 for two minutes)
-	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600)
+soak: tools ## An hour of cancels, killed replicas and agents that come and go (SECONDS=120 for two minutes, RATE=streams a second)
+	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),inf)
 
 .PHONY: bench-attacks
 bench-attacks: tools ## What twenty attacks by one peer do to the answers of another

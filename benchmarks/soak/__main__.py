@@ -1,25 +1,31 @@
 """Hours of what agents and replicas do wrong: python -m benchmarks.soak [--seconds N]
 
-Half of the streams are cancelled, agents leave and come back, replicas are killed. Passes where in the end the worker's
-memory is flat and no stream, lease, task or descriptor is left.
+Half of the streams are cancelled, agents leave and come back, replicas are killed. Passes where in the end the memory
+of worker and control is flat and no stream, lease, task or descriptor is left.
 """
 
 import argparse
 import asyncio
+import math
 import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
-from benchmarks.soak.agents import Agent, Tally
-from benchmarks.soak.watch import MIB, Look, growth_bytes_a_stream, is_flat, leftovers, look, settled
+from benchmarks.soak.agents import AGENTS, Agent, Tally
+from benchmarks.soak.watch import MIB, Look, growth, leftovers, look, settled
 
-_SIMULATED = ("--engine", "simulated", "--speedup", "20")
-_AGENTS = 4
+_SIMULATED = ("--engine", "simulated", "--speedup", "2")
+"""Slow enough for streams to be open when their replica is killed."""
 _LOOKS = 30
+_MEMORY: Mapping[str, Callable[[Look], int]] = {
+    "worker": lambda look: look.rss_bytes,
+    "control": lambda look: look.control_rss_bytes,
+}
 _KILL_EVERY_S = 10.0
 _WARM_UP_S = 3.0
 """Until there is a connection to each replica."""
@@ -47,11 +53,11 @@ async def _watch(cluster: Cluster, seconds: float, looks: list[Look]) -> None:
             _print(looks[-1])
 
 
-async def soak(cluster: Cluster, seconds: float) -> list[str]:
+async def soak(cluster: Cluster, seconds: float, rate: float) -> list[str]:
     """Return what is wrong in the end."""
-    print("| s | streams | open | leases | tasks | descriptors | RSS MB |")
-    print("|---|---|---|---|---|---|---|")
-    await Agent(cluster.address, Tally(), _AGENTS, time.monotonic() + _WARM_UP_S).run()
+    print("| s | streams | open | leases | tasks | descriptors | worker MB | control MB |")
+    print("|---|---|---|---|---|---|---|---|")
+    await Agent(cluster.address, Tally(), AGENTS, time.monotonic() + _WARM_UP_S).run()
     before = await asyncio.to_thread(look, cluster, 0.0)
     _print(before)
     looks, tally = [before], Tally()
@@ -59,24 +65,29 @@ async def soak(cluster: Cluster, seconds: float) -> list[str]:
     async with asyncio.TaskGroup() as tasks:
         killing = tasks.create_task(_kill(cluster, over_at, random.Random(1)))
         tasks.create_task(_watch(cluster, seconds, looks))
-        for number in range(_AGENTS):
-            tasks.create_task(Agent(cluster.address, tally, number, over_at).run())
+        for number in range(AGENTS):
+            tasks.create_task(Agent(cluster.address, tally, number, over_at, rate).run())
     after = await settled(cluster, before, seconds)
     _print(after)
     print(
         f"\n{tally.streams} streams: {tally.whole} whole, {tally.cancelled} cancelled, {tally.lost.total()} lost with "
         f"{killing.result()} killed replicas, {tally.wrong.total()} wrong; {tally.connections} connections"
     )
-    print(f"memory: {growth_bytes_a_stream(looks) * 10_000 / MIB:+.2f} MB per 10,000 streams after the first third")
+    for how, count in tally.lost.items():
+        print(f"{count} lost: {how}")
     wrong = leftovers(after, before) + [f"{count} streams: {how}" for how, count in tally.wrong.items()]
-    return wrong if is_flat(looks) else [*wrong, "memory grows"]
+    for name, rss_bytes in _MEMORY.items():
+        grown = growth(looks, rss_bytes)
+        print(f"memory of {name}: {grown} after the first third")
+        wrong += [] if grown.is_flat else [f"memory of {name} grows"]
+    return wrong
 
 
 def _print(seen: Look) -> None:
     row = (
         f"{seen.at_s:.0f}",
         *map(str, (seen.streams, seen.open_streams, seen.leases, seen.tasks, seen.descriptors)),
-        f"{seen.rss_bytes / MIB:.1f}",
+        *(f"{rss_bytes(seen) / MIB:.1f}" for rss_bytes in _MEMORY.values()),
     )
     print(f"| {' | '.join(row)} |", flush=True)
 
@@ -84,11 +95,13 @@ def _print(seen: Look) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3_600.0, help="how long (%(default)s)")
+    parser.add_argument("--rate", type=float, default=math.inf, help="streams a second at the most (%(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Processes(Path(folder)) as processes:
-        cluster = Cluster(processes, Plan(replicas=3, model="m", engine_arguments=_SIMULATED), Path(folder))
+        plan = Plan(replicas=3, model="m", engine_arguments=_SIMULATED, settings={"worker_silence_s": 60})
+        cluster = Cluster(processes, plan, Path(folder))
         cluster.start()
-        wrong = asyncio.run(soak(cluster, arguments.seconds))
+        wrong = asyncio.run(soak(cluster, arguments.seconds, arguments.rate))
     for what in wrong:
         print(what, file=sys.stderr)
     return 1 if wrong else 0

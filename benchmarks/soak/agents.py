@@ -1,6 +1,7 @@
 """Agents that change their minds: half of their streams are cancelled, and each leaves now and then and comes back."""
 
 import asyncio
+import math
 import random
 import time
 from collections import Counter
@@ -12,7 +13,8 @@ import grpc.aio
 from inference.v1 import inference_pb2 as pb
 from inference.v1.inference_pb2_grpc import InferenceStub
 
-_STREAMS = 8
+AGENTS = 4
+STREAMS = 8
 """At a time, of one agent."""
 _STAY_S = (3.0, 15.0)
 """Between two connections of one agent."""
@@ -39,12 +41,13 @@ class Tally:
 
 
 class Agent:
-    def __init__(self, address: str, tally: Tally, seed: int, over_at: float) -> None:
-        """`over_at` is an instant of time.monotonic."""
+    def __init__(self, address: str, tally: Tally, seed: int, over_at: float, rate: float = math.inf) -> None:
+        """`over_at` is an instant of time.monotonic, `rate` the most streams a second of all agents together."""
         self._address = address
         self._tally = tally
         self._rng = random.Random(seed)
         self._over_at = over_at
+        self._pauses_per_s = rate / (AGENTS * STREAMS)
 
     async def run(self) -> None:
         while time.monotonic() < self._over_at:
@@ -53,7 +56,7 @@ class Agent:
             options = [("grpc.use_local_subchannel_pool", 1)]
             async with grpc.aio.insecure_channel(self._address, options) as channel, asyncio.TaskGroup() as tasks:
                 self._tally.connections += 1
-                for _ in range(_STREAMS):
+                for _ in range(STREAMS):
                     tasks.create_task(self._converse(channel, leave_at))
 
     async def _converse(self, channel: grpc.aio.Channel, leave_at: float) -> None:
@@ -65,6 +68,7 @@ class Agent:
                 ended[f"{error.code().name}: {error.details()}"[:120]] += 1
                 # As it was told to; a loop of refusals would be a load of its own.
                 await asyncio.sleep(0.2)
+            await asyncio.sleep(self._rng.expovariate(self._pauses_per_s))
 
     async def _stream(self, channel: grpc.aio.Channel) -> None:
         tokens = self._rng.randint(*_TOKENS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
 
@@ -19,12 +19,13 @@ _CONNECTIONS = ("inference_gateway_agent_connections_open", "inference_gateway_r
 
 @dataclass(frozen=True)
 class Look:
-    """One moment of the worker."""
+    """One moment of the worker, and the memory of control."""
 
     at_s: float
     streams: int
     """Served so far."""
     rss_bytes: int
+    control_rss_bytes: int
     open_streams: int
     descriptors: int
     """But for those of connections that are up."""
@@ -37,9 +38,10 @@ def look(cluster: Cluster, at_s: float) -> Look:
     return Look(
         at_s=at_s,
         streams=_number(found, "inference_gateway_requests_total"),
-        rss_bytes=_of_worker(found, "resident_bytes"),
+        rss_bytes=_of_process(found, "resident_bytes"),
+        control_rss_bytes=_of_process(found, "resident_bytes", "control"),
         open_streams=_number(found, "inference_gateway_streams_open"),
-        descriptors=_of_worker(found, "open_descriptors") - _number(found, *_CONNECTIONS),
+        descriptors=_of_process(found, "open_descriptors") - _number(found, *_CONNECTIONS),
         tasks=_number(found, "inference_gateway_tasks"),
         leases=_number(found, "inference_gateway_requests_in_flight"),
     )
@@ -66,20 +68,30 @@ def leftovers(now: Look, before: Look) -> list[str]:
     return [f"{count} {what} left" for what, count in found.items() if count > 0]
 
 
-def growth_bytes_a_stream(looks: Sequence[Look]) -> float:
-    """Return the slope of memory over streams, after the first third, in which caches fill."""
+@dataclass(frozen=True)
+class Growth:
+    """Of one process's memory, after the first third, in which caches fill."""
+
+    bytes_a_stream: float
+    """The slope of a line through all looks."""
+    streams: int
+
+    @property
+    def is_flat(self) -> bool:
+        return self.bytes_a_stream * self.streams <= max(NOISE_BYTES, GROWTH_BYTES_A_STREAM * self.streams)
+
+    def __str__(self) -> str:
+        return f"{self.bytes_a_stream * 10_000 / MIB:+.2f} MB per 10,000 streams"
+
+
+def growth(looks: Sequence[Look], rss_bytes: Callable[[Look], int]) -> Growth:
     rest = looks[len(looks) // 3 :]
-    return linear_regression([look.streams for look in rest], [look.rss_bytes for look in rest]).slope
+    line = linear_regression([look.streams for look in rest], [rss_bytes(look) for look in rest])
+    return Growth(line.slope, rest[-1].streams - rest[0].streams)
 
 
-def is_flat(looks: Sequence[Look]) -> bool:
-    rest = looks[len(looks) // 3 :]
-    grown_bytes = growth_bytes_a_stream(looks) * (rest[-1].streams - rest[0].streams)
-    return grown_bytes <= max(NOISE_BYTES, GROWTH_BYTES_A_STREAM * (rest[-1].streams - rest[0].streams))
-
-
-def _of_worker(found: Samples, what: str) -> int:
-    return int(total(found, f"inference_gateway_process_{what}", process="worker-0"))
+def _of_process(found: Samples, what: str, process: str = "worker-0") -> int:
+    return int(total(found, f"inference_gateway_process_{what}", process=process))
 
 
 def _number(found: Samples, *names: str) -> int:
