@@ -25,6 +25,8 @@ trailers alone, the exchange opens it with a content type already."""
 _FAULTS = frozenset(str(int(code)).encode() for code in (Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
 """Statuses that say something against the replica: not overload, not what the agent did wrong."""
 
+_UNAVAILABLE = str(int(Code.UNAVAILABLE)).encode()
+"""Another replica may do it: this one drains, or its engine is gone."""
 _NO_PREFIX = (0, 0)
 _CREDIT_STEP_BYTES = 16 * 1024
 """Credit is counted in steps of this: far below half a window, at which the replica is told."""
@@ -236,8 +238,9 @@ class Attempt:
         trailers = _status_fields(fields)
         self._note(dict(fields), dict(trailers))
         self.cancel()
-        self._release_headers()
-        self._exchange.end_response(trailers)
+        if dict(trailers)[b"grpc-status"] != _UNAVAILABLE or not self._exchange.begin_anew():
+            self._release_headers()
+            self._exchange.end_response(trailers)
 
     def _note(self, fields: Mapping[bytes, bytes], trailers: Mapping[bytes, bytes]) -> None:
         """Take notice of what the replica said at the end, before the lease is given back."""
@@ -252,7 +255,7 @@ class Attempt:
 
     def _fail(self, failure: Failure) -> None:
         self.cancel()
-        self._exchange.fail(failure)
+        self._exchange.on_broken(failure)
 
     def _end(self) -> None:
         self.is_over = True

@@ -1,7 +1,5 @@
 """One agent request, from its first header to its last."""
 
-from collections.abc import Mapping
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from gateway.dialects.base import Method
@@ -13,6 +11,7 @@ from gateway.http2.headers import Fields
 from gateway.http2.streams import Stream
 from gateway.relay.attempt import Attempt
 from gateway.relay.backlog import Backlog
+from gateway.relay.phases import MOVES, Phase
 from gateway.relay.request_body import RequestBody
 from gateway.relay.timer import Timer
 from gateway.relay.why import Why, asked_by
@@ -26,27 +25,8 @@ if TYPE_CHECKING:
     from gateway.relay.relay import Relay
 
 
-class Phase(Enum):
-    READING = "reading"
-    """The first message of the request is not complete."""
-    PARKED = "parked"
-    """Admission holds it."""
-    ATTEMPTING = "attempting"
-    """A replica has it; nothing has gone to the agent, so another replica could still take it."""
-    STREAMING = "streaming"
-    """The agent has response headers."""
-    DONE = "done"
-
-
-MOVES: Mapping[Phase, frozenset[Phase]] = {
-    Phase.READING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
-    Phase.PARKED: frozenset((Phase.ATTEMPTING, Phase.DONE)),
-    Phase.ATTEMPTING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.STREAMING, Phase.DONE)),
-    Phase.STREAMING: frozenset((Phase.DONE,)),
-    Phase.DONE: frozenset(),
-}
-
-_MAX_ATTEMPTS = 2
+_MAX_ATTEMPTS = 3
+"""Of one request. A request that kills every process that reads it must not reach the whole fleet."""
 _CANCELLED = str(int(Code.CANCELLED))
 _RETRIED = frozenset((Reason.NO_REPLICA_READY, Reason.OVERLOADED, Reason.REPLICA_UNREACHABLE, Reason.REPLICA_FAILED))
 """The same request may succeed later."""
@@ -56,7 +36,7 @@ class Exchange:
     """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
 
     __slots__ = (
-        "_attempt", "_attempts", "_deadline", "_facts", "_parked", "_parking", "_why", "agent", "backlog", "body",
+        "_attempt", "_deadline", "_facts", "_parked", "_parking", "_tried", "_why", "agent", "backlog", "body",
         "call", "method", "phase", "relay", "started_at", "stream",
     )  # fmt: skip
 
@@ -70,7 +50,8 @@ class Exchange:
         self.body = RequestBody(relay.memory, relay.limits.request_bytes, is_message=method.reads_request)
         self.backlog = Backlog()
         self._attempt: Attempt | None = None
-        self._attempts = 0
+        self._tried: tuple[str, ...] = ()
+        """The replica of each attempt."""
         self._facts: Facts | None = None
         self._parked: Parked | None = None
         self._parking: Timer | None = None
@@ -79,7 +60,7 @@ class Exchange:
         self.started_at = relay.clock()
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.call.path} {self.phase.value} attempts {self._attempts}>"
+        return f"<Exchange {self.call.path} {self.phase.value} attempts {len(self._tried)}>"
 
     def begin(self, is_end: bool) -> None:
         """The request's headers have arrived."""
@@ -146,13 +127,20 @@ class Exchange:
         self._finish(dict(trailers).get(b"grpc-status", b"2").decode("latin-1"))
 
     def on_unprocessed(self, failure: Failure) -> None:
-        """No replica has seen the request: try another, once; the same one where there is no other."""
-        attempt = self._attempt
-        if self.method.is_control or attempt is None or self._attempts >= _MAX_ATTEMPTS or not self.body.is_kept:
+        """No replica has seen the request: another one may do it, or the same where there is no other."""
+        if not (self._try_again(frozenset(self._tried)) or self._try_again(frozenset())):
             self.fail(failure)
-            return
-        self._attempt = None
-        self._admit(frozenset((attempt.replica_id,)), failure)
+
+    def on_broken(self, failure: Failure) -> None:
+        """The attempt has failed, perhaps half way."""
+        if not self.begin_anew():
+            self.fail(failure)
+
+    def begin_anew(self) -> bool:
+        """Let another replica do what one has begun: before the first token, and where the dialect knows that nothing
+        else depends on it. What an opaque service has done may have to be done once only."""
+        may_repeat = self.phase is Phase.ATTEMPTING and self.method.reads_request
+        return may_repeat and self._try_again(frozenset(self._tried))
 
     def fail(self, failure: Failure) -> None:
         """End the exchange with a status of ours."""
@@ -221,28 +209,37 @@ class Exchange:
         is_renamed = (facts.model, facts.lora_name) != (routed.model, routed.lora_name)
         if is_renamed and self.method.rename is not None:
             self.body.replace(prefixed(self.method.rename(content, routed)))
-        self._admit(frozenset(), None)
+        if (refused := self._admit(frozenset())) is not None:
+            raise refused
 
     def _content(self, message: bytes) -> bytes:
         if message[:1] != b"\x01":
             return message[PREFIX_BYTES:]
         return inflate(message[PREFIX_BYTES:], self.call.encoding, self.relay.limits.request_bytes)
 
-    def _admit(self, excluded: frozenset[str], cause: Failure | None) -> None:
-        """Ask for a lease. `cause` is why the attempt before had to end."""
+    def _try_again(self, excluded: frozenset[str]) -> bool:
+        """Ask for a replica that is none of `excluded`; return whether there is one, or will be."""
+        if self.method.is_control or len(self._tried) >= _MAX_ATTEMPTS or not self.body.is_kept:
+            return False
+        failed, self._attempt = self._attempt, None
+        if self._admit(excluded) is None:
+            return True
+        self._attempt = failed
+        return False
+
+    def _admit(self, excluded: frozenset[str]) -> Refused | None:
+        """Ask for a lease. Return why there is none."""
         assert self._facts is not None
-        admission, now_s = self.relay.admission, self.relay.clock()
-        outcome = admission.admit(self._facts, now_s, excluded, self._on_granted)
-        if isinstance(outcome, Refused) and excluded:
-            outcome = admission.admit(self._facts, now_s, frozenset(), self._on_granted)
+        outcome = self.relay.admission.admit(self._facts, self.relay.clock(), excluded, self._on_granted)
+        if isinstance(outcome, Refused):
+            return outcome
         if isinstance(outcome, Parked):
             self._move(Phase.PARKED)
             self._parked = outcome
             self._parking = self.relay.call_at(outcome.expires_at, self._on_parking_over)
-        elif isinstance(outcome, Refused) and cause is not None:
-            self.fail(cause)
         else:
             self._on_granted(outcome)
+        return None
 
     def _on_granted(self, outcome: Lease | Refused) -> None:
         self._unpark()
@@ -253,8 +250,8 @@ class Exchange:
 
     def _attempt_with(self, lease: Lease | None) -> None:
         self._move(Phase.ATTEMPTING)
-        self._attempts += 1
         self._attempt = Attempt(self, lease)
+        self._tried += (self._attempt.replica_id,)
         self.relay.connect(self._attempt)
 
     def _on_parking_over(self) -> None:

@@ -1,6 +1,7 @@
 """One agent request and what may become of it, over real HTTP/2 in memory."""
 
 import gzip
+from collections.abc import Callable
 
 import pytest
 from google.rpc import error_details_pb2, status_pb2
@@ -9,7 +10,7 @@ from gateway.config import LimitSettings
 from gateway.http2.frames import ErrorCode
 from gateway.http2.limits import Limits
 from gateway.http2.streams import State
-from gateway.relay.exchange import MOVES, Phase
+from gateway.relay.phases import MOVES, Phase
 from gateway.rpc.framing import prefixed
 from gateway.rpc.metadata import decode_binary
 from gateway.rpc.status import Code
@@ -89,15 +90,17 @@ async def test_another_replica_is_tried_when_the_first_refuses_the_stream(world:
     world.assert_nothing_is_left()
 
 
-async def test_another_replica_is_tried_once_only(world: World) -> None:
-    asked, first = await a_stream(world)
-    first.cancel(ErrorCode.REFUSED_STREAM)
-    await world.settle()
-    (second,) = [request for name in world.names for request in world.requests(name) if request is not first]
-    second.cancel(ErrorCode.REFUSED_STREAM)
+async def test_a_request_that_every_replica_refuses_is_tried_three_times_at_most(world: World) -> None:
+    asked = world.agent().call()
+    refused: list[Recorded] = []
+    for _ in range(3):
+        await world.settle()
+        (seen,) = [one for name in world.names for one in world.requests(name) if one not in refused]
+        seen.cancel(ErrorCode.REFUSED_STREAM)
+        refused.append(seen)
     await world.settle()
     assert asked.status == Code.UNAVAILABLE
-    assert sum(len(world.requests(name)) for name in world.names) == 2
+    assert sorted(len(world.requests(name)) for name in world.names) == [1, 2]
     world.assert_nothing_is_left()
 
 
@@ -146,8 +149,71 @@ async def test_a_death_after_the_first_token_is_told_with_what_may_be_done(world
     world.assert_nothing_is_left()
 
 
-async def test_a_death_before_the_first_token_is_not_tried_again_as_it_may_have_been_processed(world: World) -> None:
-    asked, seen = await a_stream(world)
+def break_connection(seen: Recorded) -> None:
+    seen.peer.hang_up()
+
+
+def reset_stream(seen: Recorded) -> None:
+    seen.headers()
+    seen.cancel(ErrorCode.INTERNAL_ERROR)
+
+
+def say_unavailable(seen: Recorded) -> None:
+    seen.end((b":status", b"200"), (b"grpc-status", b"14"), (b"custom", b"gone"))
+
+
+BREAKS = [break_connection, reset_stream, say_unavailable]
+
+
+@pytest.mark.parametrize("fail", BREAKS)
+async def test_before_the_first_token_another_replica_begins_anew(
+    world: World, fail: Callable[[Recorded], None]
+) -> None:
+    asked, first = await a_stream(world)
+    fail(first)
+    await world.settle()
+    (second,) = [one for name in world.names for one in world.requests(name) if one is not first]
+    assert second.data == first.data
+    second.headers()
+    second.send(token("a"))
+    second.end()
+    await world.settle()
+    assert asked.status == Code.OK
+    assert asked.data == token("a")
+    world.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("fail", BREAKS)
+async def test_one_that_broke_a_request_does_not_get_it_again(fail: Callable[[Recorded], None]) -> None:
+    async with a_world(replicas=1) as world:
+        asked, seen = await a_stream(world)
+        fail(seen)
+        await world.settle()
+        assert asked.status == Code.UNAVAILABLE
+        assert (fail is say_unavailable) == (asked.trailers.get(b"custom") == b"gone"), (
+            "its own words, where it said any"
+        )
+        assert len(world.requests("r0")) == 1
+        world.assert_nothing_is_left()
+
+
+async def test_a_request_that_kills_its_replicas_does_not_reach_the_whole_fleet() -> None:
+    async with a_world(replicas=6) as world:
+        asked = world.agent().call()
+        for _ in range(6):
+            await world.settle()
+            for request in (one for name in world.names for one in world.requests(name) if not one.peer.is_dead):
+                request.peer.hang_up()
+        await world.settle()
+        assert asked.status == Code.UNAVAILABLE
+        assert sum(len(world.requests(name)) for name in world.names) == 3
+        world.assert_nothing_is_left()
+
+
+async def test_what_an_opaque_service_has_begun_is_not_begun_anew(world: World) -> None:
+    asked = world.agent().call(OPAQUE, b"x")
+    await world.settle()
+    (seen,) = [request for name in world.names for request in world.requests(name)]
     seen.peer.hang_up()
     await world.settle()
     assert asked.status == Code.UNAVAILABLE
@@ -421,6 +487,10 @@ async def test_bytes_that_are_no_http2_end_only_the_streams_of_that_connection(w
     agent = world.agent()
     asked = [agent.call() for _ in range(2)]
     await world.settle()
+    for name in world.names:
+        world.requests(name)[0].headers()
+        world.requests(name)[0].send(token("a"))
+    await world.settle()
     seen = world.requests("r0")[0]
     seen.peer.wire.connection.data_received(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     await world.settle()
@@ -428,12 +498,13 @@ async def test_bytes_that_are_no_http2_end_only_the_streams_of_that_connection(w
     assert next(one for one in asked if one.is_over).status == Code.UNAVAILABLE
 
 
-async def test_an_http_error_is_mapped(world: World) -> None:
-    asked, seen = await a_stream(world)
-    seen.headers((b":status", b"503"), (b"content-type", b"text/html"))
-    await world.settle()
-    assert asked.status == Code.UNAVAILABLE
-    world.assert_nothing_is_left()
+async def test_an_http_error_is_mapped() -> None:
+    async with a_world(replicas=1) as world:
+        asked, seen = await a_stream(world)
+        seen.headers((b":status", b"503"), (b"content-type", b"text/html"))
+        await world.settle()
+        assert asked.status == Code.UNAVAILABLE
+        world.assert_nothing_is_left()
 
 
 async def test_a_request_waits_for_a_replica_where_it_may() -> None:

@@ -149,7 +149,7 @@ async def test_a_policy_sees_who_asks(path: bytes) -> None:
             agent.call(path)
             await world.settle()
         for request in world.requests("r0"):
-            request.end()
+            request.end((b":status", b"200"), (b"grpc-status", b"0"))
         await world.settle()
     assert policy.asked == [AGENT_ID, ""]
 
