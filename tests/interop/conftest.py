@@ -16,6 +16,7 @@ from benchmarks.processes import Processes
 from tests.interop.fronts import start_fronts
 from tests.interop.python.calls import load_types
 from tests.interop.speaking import AGENTS, HERE, ROOT, AgentProcess, At, start_agent
+from tests.interop.tls import write_certificates
 
 MODEL = "simulated"
 ENGINE = ("--engine", "simulated", "--speedup", "20")
@@ -23,7 +24,7 @@ ENGINE = ("--engine", "simulated", "--speedup", "20")
 
 @pytest.fixture(scope="session")
 def descriptor_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All services that agents call here, with all that they import."""
+    """All services that agents call here, with all that they import; beside it lie certificates."""
     path = tmp_path_factory.mktemp("types") / "services.binpb"
     protoc = [sys.executable, "-m", "grpc_tools.protoc", "--include_imports", f"--descriptor_set_out={path}"]
     folders = [f"--proto_path={ROOT / 'proto'}", f"--proto_path={HERE}"]
@@ -33,6 +34,7 @@ def descriptor_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         services.file.append(FileDescriptorProto.FromString(descriptor.serialized_pb))
     path.write_bytes(services.SerializeToString())
     load_types(path)
+    write_certificates(path.parent)
     return path
 
 

@@ -10,21 +10,29 @@ from typing import TypeAlias
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from tests.interop.speaking import OTHER_PYTHON, find_program
+from tests.interop.tls import HTTPS, agents_tls, write_certificates
 
 START_S = 20.0
 LOOK_EVERY_S = 0.02
 
 
-def behind_gateway(cluster: Cluster, processes: Processes, folder: Path) -> str:
-    """A gateway of this project, for which the other one is a replica."""
+def behind_gateway(cluster: Cluster, processes: Processes, folder: Path, **more: object) -> str:
+    """A gateway of this project, for which the other one is a replica; with more settings."""
     settings = {
         "replicas": [{"id": "inner", "address": cluster.address}],
         "opaque_services": ["grpc.testing.TestService"],
         "parking_s": 10,
+        **more,
     }
     outer = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)
     outer.start()
     return outer.address
+
+
+def behind_secured_gateway(cluster: Cluster, processes: Processes, folder: Path) -> str:
+    """One that asks agents for certificates."""
+    write_certificates(folder)
+    return HTTPS + behind_gateway(cluster, processes, folder, tls={"agents": agents_tls(folder, asks=True)})
 
 
 def behind_envoy(cluster: Cluster, processes: Processes, folder: Path) -> str:
@@ -62,6 +70,7 @@ Front: TypeAlias = Callable[[Cluster, Processes, Path], str | None]
 
 FRONTS: Mapping[str, Front] = {
     "gateway": behind_gateway,
+    "gateway over mTLS": behind_secured_gateway,
     "envoy": behind_envoy,
     "haproxy": behind_haproxy,
     "nginx": behind_nginx,

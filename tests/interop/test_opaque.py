@@ -18,6 +18,7 @@ from tests.end_to_end.observe import samples, total, until
 from tests.interop.fronts import FRONTS, start_fronts
 from tests.interop.python.calls import Call, Result, find_method
 from tests.interop.speaking import COMPRESSIONS, REPLICAS, AgentProcess, At
+from tests.interop.tls import HTTPS, agents_tls, replicas_tls
 
 pytestmark = pytest.mark.interop
 
@@ -41,33 +42,46 @@ class Target(NamedTuple):
 
 @pytest.fixture(scope="session")
 def targets(descriptor_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Target]]:
-    """For each stack a gateway in front of one replica of the test service; and proxies in front of one of those."""
+    """For each stack a gateway in front of one replica of the test service, in plain text and with TLS to agents and
+    mTLS to the replica; and proxies in front of one of those."""
+    files = descriptor_set.parent
+    tls = {"agents": agents_tls(files, asks=False), "replicas": replicas_tls(files)}
     with ExitStack() as stack:
         found: dict[str, Target] = {}
         for name, command in REPLICAS.items():
-            folder = tmp_path_factory.mktemp("opaque")
-            cluster = start_opaque(stack.enter_context(Processes(folder)), [*command, str(descriptor_set)], folder)
+            folders = [tmp_path_factory.mktemp("opaque") for _ in range(2)]
+            plain, secured = (stack.enter_context(Processes(folder)) for folder in folders)
+            replica = [*command, str(descriptor_set)]
+            cluster = start_opaque(plain, replica, folders[0])
             found[name] = Target(cluster, cluster.address, COMPRESSIONS[name])
+            cluster = start_opaque(secured, [*replica, "tls"], folders[1], tls=tls)
+            found[f"{name} over TLS"] = Target(cluster, HTTPS + cluster.address, COMPRESSIONS[name])
         proxied = found["grpcio"]
         for name, address in start_fronts(proxied.cluster, tmp_path_factory.mktemp, stack).items():
             found[f"behind {name}"] = proxied._replace(address=address)
         yield found
 
 
-def start_opaque(processes: Processes, replica: Sequence[str], folder: Path) -> Cluster:
+def start_opaque(processes: Processes, replica: Sequence[str], folder: Path, **more: object) -> Cluster:
     address = processes.start("replica", replica).wait_for_line()[1]
     settings = {
         "replicas": [{"id": "replica", "address": address}],
         "opaque_services": [SERVICE],
         "probe": {"health_service": ""},
         "parking_s": 10,
+        **more,
     }
     cluster = Cluster(processes, Plan(replicas=0, model="", settings=settings), folder)
     cluster.start()
     return cluster
 
 
-@pytest.fixture(params=[*REPLICAS, *(f"behind {name}" for name in FRONTS)])
+REPLICAS_OVER_ALL = [*REPLICAS, *(f"{name} over TLS" for name in REPLICAS)]
+PLAIN_FRONTS = [name for name in FRONTS if "TLS" not in name]
+"""Agents over mTLS: test_generate.py."""
+
+
+@pytest.fixture(params=[*REPLICAS_OVER_ALL, *(f"behind {name}" for name in PLAIN_FRONTS)])
 def target(request: pytest.FixtureRequest, targets: Mapping[str, Target]) -> Target:
     return targets[request.param]
 
@@ -197,7 +211,7 @@ def test_status_code_and_message(opaque: At, method: str, message: str) -> None:
 
 # HAProxy 2.6 makes NO_ERROR, by which gRPC servers end what is left of the request, a CANCEL, and grpcio believes that:
 # the same with a replica right behind it.
-@pytest.mark.parametrize("target", REPLICAS, indirect=True)
+@pytest.mark.parametrize("target", REPLICAS_OVER_ALL, indirect=True)
 def test_status_before_the_request_has_ended(opaque: At) -> None:
     refused: dict[str, Any] = {"response_status": {"code": 2, "message": SPECIAL_MESSAGE}}
     result = opaque.call(call("FullDuplexCall", refused, refused))
@@ -216,7 +230,7 @@ def test_unimplemented_service(opaque: At) -> None:
 
 # HAProxy 2.6 ends some of grpc-js's streams without their trailers when others of the connection are cancelled, as much
 # with a replica right behind it as with the gateway.
-@pytest.mark.parametrize("target", [*REPLICAS, "behind gateway", "behind envoy"], indirect=True)
+@pytest.mark.parametrize("target", [*REPLICAS_OVER_ALL, "behind gateway", "behind envoy"], indirect=True)
 async def test_rpc_soak(opaque: At, target: Target) -> None:
     """Many at once, of every kind, some cancelled; and again."""
     mixed = [

@@ -2,6 +2,7 @@
 "use strict";
 
 const fs = require("node:fs");
+const path = require("node:path");
 const readline = require("node:readline");
 const grpc = require("@grpc/grpc-js");
 const loader = require("@grpc/proto-loader");
@@ -16,14 +17,21 @@ const FORM = { keepCase: true, longs: String, enums: String, bytes: String };
 
 const services = loader.loadFileDescriptorSetFromBuffer(fs.readFileSync(process.argv[2]), FORM);
 const clients = new Map();
+const HTTPS = "https://";
+const pem = (name) => fs.readFileSync(path.join(path.dirname(process.argv[2]), name));
 
 function clientFor(address, compression) {
   const key = `${address} ${compression}`;
   if (!clients.has(key)) {
     const options = { "grpc.default_compression_algorithm": COMPRESSIONS[compression] };
-    clients.set(key, new grpc.Client(address, grpc.credentials.createInsecure(), options));
+    clients.set(key, new grpc.Client(address.replace(HTTPS, ""), credentials(address), options));
   }
   return clients.get(key);
+}
+
+function credentials(address) {
+  if (!address.startsWith(HTTPS)) return grpc.credentials.createInsecure();
+  return grpc.credentials.createSsl(pem("ca.pem"), pem("agent.key"), pem("agent.pem"));
 }
 
 function begin(call, method, onEnd) {

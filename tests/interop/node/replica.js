@@ -1,7 +1,9 @@
-// A replica of gRPC's test service on @grpc/grpc-js, without a health service. The argument names the descriptor set.
+// A replica of gRPC's test service on @grpc/grpc-js, without a health service. The argument names the descriptor set; a
+// second one asks for TLS.
 "use strict";
 
 const fs = require("node:fs");
+const path = require("node:path");
 const grpc = require("@grpc/grpc-js");
 const loader = require("@grpc/proto-loader");
 
@@ -61,9 +63,18 @@ const service = {
   },
 };
 
+const pem = (name) => fs.readFileSync(path.join(path.dirname(process.argv[2]), name));
+
+// Whoever comes over TLS has to show a certificate.
+function credentials() {
+  if (process.argv.length < 4) return grpc.ServerCredentials.createInsecure();
+  const own = { private_key: pem("replica.key"), cert_chain: pem("replica.pem") };
+  return grpc.ServerCredentials.createSsl(pem("ca.pem"), [own], true);
+}
+
 const server = new grpc.Server();
 server.addService(services["grpc.testing.TestService"], service);
-server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
+server.bindAsync("127.0.0.1:0", credentials(), (error, port) => {
   if (error) throw error;
   console.log(`listening on 127.0.0.1:${port}`);
 });

@@ -2,8 +2,9 @@
 same time, the line that comes back is the list of their results.
 
 Messages stand there as protobuf's JSON; the agent knows their types from a file with a serialized FileDescriptorSet.
-Metadata is a list of pairs, its `-bin` values in base64. This module needs protobuf alone, since it also runs in the
-environments of agents that are kept apart.
+Metadata is a list of pairs, its `-bin` values in base64. An address that begins with https:// is called over TLS:
+ca.pem, agent.pem and agent.key lie beside the file with the types. This module needs protobuf alone, since it also runs
+in the environments of agents that are kept apart.
 """
 
 import asyncio
@@ -45,6 +46,7 @@ class Call:
     cancel_after: int | None = None
     """Responses to read before the agent cancels; 0: as soon as it has begun, its requests still open."""
     address: str = ""
+    """HOST:PORT, or https://HOST:PORT."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,22 @@ class Result:
 
     def trailer(self, name: str) -> str | bytes | None:
         return dict(self.trailers).get(name)
+
+
+HTTPS = "https://"
+
+
+class Certificates(NamedTuple):
+    """PEM files: the authority of all, and what this process shows."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+def certificates(name: str) -> Certificates:
+    folder = Path(sys.argv[1]).parent
+    return Certificates(folder / "ca.pem", folder / f"{name}.pem", folder / f"{name}.key")
 
 
 def load_types(descriptor_set: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing
 from typing import Any
 
-from calls import Call, Metadata, Method, Result, converse, find_method, goes_in_turn
+from calls import HTTPS, Call, Metadata, Method, Result, certificates, converse, find_method, goes_in_turn
 from connectrpc.client import ConnectClient, ResponseMetadata
 from connectrpc.code import Code
 from connectrpc.compat import google_protobuf_binary_codec
@@ -31,13 +31,15 @@ BEGUN_AFTER_S = 0.02
 
 class Clients:
     def __init__(self) -> None:
-        self._http = Client(HTTPTransport(http_version=HTTPVersion.HTTP2))
+        ca, cert, key = (file.read_bytes() for file in certificates("agent"))
+        transport = HTTPTransport(tls_ca_cert=ca, tls_cert=cert, tls_key=key, http_version=HTTPVersion.HTTP2)
+        self._http = Client(transport)
         self._clients: dict[tuple[str, str], ConnectClient] = {}
 
     def get(self, address: str, compression: str) -> ConnectClient:
         if (address, compression) not in self._clients:
             self._clients[address, compression] = ConnectClient(
-                f"http://{address}",
+                address if address.startswith(HTTPS) else f"http://{address}",
                 codec=google_protobuf_binary_codec(),
                 protocol=ProtocolType.GRPC,
                 send_compression=GzipCompression() if compression == "gzip" else None,

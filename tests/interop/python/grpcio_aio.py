@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from calls import Call, Method, Result, converse, find_method, goes_in_turn
+from calls import HTTPS, Call, Method, Result, certificates, converse, find_method, goes_in_turn
 from google.protobuf.message import Message
 
 COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
@@ -18,8 +18,15 @@ class Channels:
 
     def get(self, address: str) -> grpc.aio.Channel:
         if address not in self._channels:
-            self._channels[address] = grpc.aio.insecure_channel(address)
+            self._channels[address] = connect(address)
         return self._channels[address]
+
+
+def connect(address: str) -> grpc.aio.Channel:
+    if not address.startswith(HTTPS):
+        return grpc.aio.insecure_channel(address)
+    ca, cert, key = (file.read_bytes() for file in certificates("agent"))
+    return grpc.aio.secure_channel(address.removeprefix(HTTPS), grpc.ssl_channel_credentials(ca, key, cert))
 
 
 def begin(channel: grpc.aio.Channel, call: Call, method: Method, turns: asyncio.Semaphore) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
-from calls import Call, Method, Result, converse, find_method, goes_in_turn
+from calls import HTTPS, Call, Method, Result, certificates, converse, find_method, goes_in_turn
 from google.protobuf.message import Message
 
 COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
@@ -40,8 +40,15 @@ class Channels:
 
     def get(self, address: str) -> grpc.Channel:
         if address not in self._channels:
-            self._channels[address] = grpc.insecure_channel(address)
+            self._channels[address] = connect(address)
         return self._channels[address]
+
+
+def connect(address: str) -> grpc.Channel:
+    if not address.startswith(HTTPS):
+        return grpc.insecure_channel(address)
+    ca, cert, key = (file.read_bytes() for file in certificates("agent"))
+    return grpc.secure_channel(address.removeprefix(HTTPS), grpc.ssl_channel_credentials(ca, key, cert))
 
 
 def begin(channel: grpc.Channel, call: Call, method: Method, requests: Requests) -> Any:

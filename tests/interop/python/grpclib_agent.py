@@ -1,9 +1,10 @@
 """An agent on grpclib, which has no compression and shows no trailer of gRPC's own."""
 
 import asyncio
+import ssl
 from typing import Any
 
-from calls import Call, Result, converse, find_method, goes_in_turn
+from calls import HTTPS, Call, Result, certificates, converse, find_method, goes_in_turn
 from google.rpc import error_details_pb2, status_pb2
 from grpclib.client import (
     Channel,
@@ -36,9 +37,17 @@ class Channels:
 
     def get(self, address: str) -> Channel:
         if address not in self._channels:
-            host, _, port = address.rpartition(":")
-            self._channels[address] = Channel(host, int(port))
+            host, _, port = address.removeprefix(HTTPS).rpartition(":")
+            self._channels[address] = Channel(host, int(port), ssl=tls() if address.startswith(HTTPS) else None)
         return self._channels[address]
+
+
+def tls() -> ssl.SSLContext:
+    ca, cert, key = certificates("agent")
+    context = ssl.create_default_context(cafile=ca)
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 async def make(channel: Channel, call: Call) -> Result:
