@@ -9,6 +9,7 @@ from gateway import logs
 from gateway.channel.messages import TELL_INTERVAL_S, Outcomes, Progress
 from gateway.config import Settings
 from gateway.control.backoff import Backoff
+from gateway.control.silence import Silence, waited_s
 from gateway.control.worker_process import Launch, WorkerProcess, running_worker
 from gateway.control.workers import Workers
 from gateway.metrics import Counter
@@ -88,13 +89,12 @@ class Supervisor:
             self._backoff.reset()
 
     async def _watch(self, worker: WorkerProcess) -> None:
-        """Kill it when it is silent for too long. Counted in looks: while we do not run ourselves, nobody is silent."""
-        silent_looks = 0
-        while silent_looks * _LOOK_S < self.settings.worker_silence_s:
-            before = worker.messages
+        """Kill it when it is silent for too long."""
+        silence = Silence()
+        while silence.seconds < self.settings.worker_silence_s:
+            silence.look(worker.messages, waited_s(worker.pid), _LOOK_S)
+            worker.is_late = silence.seconds > _LOOK_S
             await asyncio.sleep(_LOOK_S)
-            silent_looks = silent_looks + 1 if worker.messages == before else 0
-            worker.is_late = silent_looks > 1
         worker.kill("is silent")
 
     async def _end(self, worker: WorkerProcess) -> int:

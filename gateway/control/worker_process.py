@@ -77,6 +77,11 @@ class WorkerProcess:
         return f"<WorkerProcess {self.worker_id}: {self.told}, {self.unreported} more connections>"
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def unreported(self) -> int:
         """Connections handed over that it had not seen when it last told."""
         return self._handed_over - self.told.adopted
