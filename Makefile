@@ -129,6 +129,10 @@ fuzz: .venv/fuzz ## Fuzz the HTTP/2 core by coverage, ten minutes (SECONDS=n for
 soak: tools ## An hour of cancels, killed replicas and agents that come and go (SECONDS=120 for two minutes, RATE=streams a second)
 	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),inf)
 
+.PHONY: churn
+churn: tools ## An hour of replicas that join, leave, freeze and die while policies take turns (SECONDS=60 for a minute, SEED=n)
+	$(BIN)/python -m benchmarks.churn --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)
+
 .PHONY: bench-attacks
 bench-attacks: tools ## What twenty attacks by one peer do to the answers of another
 	$(BIN)/python -m benchmarks.attacks

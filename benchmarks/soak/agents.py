@@ -24,6 +24,15 @@ _TIMEOUT_S = 60.0
 
 
 @dataclass
+class Stream:
+    """One request, as its agent sees it."""
+
+    begun_at: float
+    """By the wall clock, as in logs."""
+    responses: list[pb.GenerateResponse] = field(default_factory=list[pb.GenerateResponse])
+
+
+@dataclass
 class Tally:
     """How streams have ended."""
 
@@ -38,6 +47,14 @@ class Tally:
     @property
     def streams(self) -> int:
         return self.whole + self.cancelled + self.lost.total() + self.wrong.total()
+
+    def failed(self, error: grpc.aio.AioRpcError, stream: Stream) -> None:
+        ended = self.lost if error.code() is grpc.StatusCode.UNAVAILABLE else self.wrong
+        ended[said(error)] += 1
+
+
+def said(error: grpc.aio.AioRpcError) -> str:
+    return f"{error.code().name}: {error.details()}"[:120]
 
 
 class Agent:
@@ -61,38 +78,40 @@ class Agent:
 
     async def _converse(self, channel: grpc.aio.Channel, leave_at: float) -> None:
         while time.monotonic() < leave_at:
+            stream = Stream(time.time())
             try:
-                await self._stream(channel)
+                await self._converse_once(channel, stream)
             except grpc.aio.AioRpcError as error:
-                ended = self._tally.lost if error.code() is grpc.StatusCode.UNAVAILABLE else self._tally.wrong
-                ended[f"{error.code().name}: {error.details()}"[:120]] += 1
+                self._tally.failed(error, stream)
                 # As it was told to; a loop of refusals would be a load of its own.
                 await asyncio.sleep(0.2)
             await asyncio.sleep(self._rng.expovariate(self._pauses_per_s))
 
-    async def _stream(self, channel: grpc.aio.Channel) -> None:
+    async def _converse_once(self, channel: grpc.aio.Channel, stream: Stream) -> None:
         tokens = self._rng.randint(*_TOKENS)
         sampling = pb.SamplingParameters(max_tokens=tokens, ignore_eos=True)
         request = pb.GenerateRequest(text=f"conversation {self._rng.random()}", model="m", sampling=sampling)
         call = InferenceStub(channel).Generate(request, timeout=_TIMEOUT_S)
         try:
             if self._rng.random() < 0.5:
-                await self._give_up(aiter(call))
+                await self._give_up(aiter(call), stream)
             else:
-                await self._read_all(call, tokens)
+                await self._read_all(call, stream, tokens)
         finally:
             call.cancel()
 
-    async def _give_up(self, responses: AsyncIterator[pb.GenerateResponse]) -> None:
+    async def _give_up(self, responses: AsyncIterator[pb.GenerateResponse], stream: Stream) -> None:
         for _ in range(self._rng.choice((0, 0, 1, 3, 20))):
-            await anext(responses, None)
+            if (response := await anext(responses, None)) is not None:
+                stream.responses.append(response)
         await asyncio.sleep(self._rng.random() * 0.02)
         self._tally.cancelled += 1
 
-    async def _read_all(self, call: AsyncIterable[pb.GenerateResponse], tokens: int) -> None:
-        responses = [response async for response in call]
-        got = sum(len(response.token_ids) for response in responses)
-        if got == tokens and [response.sequence for response in responses] == list(range(len(responses))):
+    async def _read_all(self, call: AsyncIterable[pb.GenerateResponse], stream: Stream, tokens: int) -> None:
+        async for response in call:
+            stream.responses.append(response)
+        got = sum(len(response.token_ids) for response in stream.responses)
+        if got == tokens and [each.sequence for each in stream.responses] == list(range(len(stream.responses))):
             self._tally.whole += 1
         else:
             self._tally.wrong[f"{got} of {tokens} tokens"] += 1

@@ -53,7 +53,12 @@ class Witness:
 
     def begun(self, attempt: "Attempt") -> None:
         """The attempt has a stream. Where the gateway knows the method, that should bring something."""
-        if attempt.lease is not None and attempt.lease.facts.model is not None:
+        lease = attempt.lease
+        if lease is None:
+            return
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(logs.line("attempt", replica=lease.replica_id, incarnation=lease.incarnation))
+        if lease.facts.model is not None:
             self._attempts.add(attempt)
 
     def over(self, attempt: "Attempt") -> None:
