@@ -120,13 +120,14 @@ class Run:
                 self._done[act.kind.value] += 1
 
     async def _take_turns(self, admin: "admin_pb2_grpc.AdminAsyncStub", over_at: float) -> None:
-        every_s = swap_every_s(self._seconds, list(POLICIES))
-        for policy in itertools.cycle(POLICIES):
-            if time.monotonic() + every_s / 2 > over_at:
+        every_s, begun_at = swap_every_s(self._seconds, list(POLICIES)), time.monotonic()
+        for turn, policy in enumerate(itertools.cycle(POLICIES)):
+            next_at = begun_at + turn * every_s
+            if next_at + every_s / 2 > over_at:
                 break
+            await asyncio.sleep(next_at - time.monotonic())
             await admin.SetPolicy(admin_pb2.SetPolicyRequest(policy=policy), timeout=_TIMEOUT_S)
             self._turns.append(policy)
-            await asyncio.sleep(every_s)
 
     async def _show(self, over_at: float) -> None:
         begun_at = time.monotonic()
