@@ -2,6 +2,10 @@
 
 import mmap
 import os
+import platform
+
+IS_ORDERED = platform.machine() in ("x86_64", "AMD64")
+"""Whether this processor shows stores in their order."""
 
 
 class SharedMemory:

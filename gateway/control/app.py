@@ -28,15 +28,17 @@ from gateway.channel.messages import (
     Reconfigure,
     TlsChanged,
 )
-from gateway.channel.shared_memory import SharedMemory
+from gateway.channel.shared_memory import IS_ORDERED, SharedMemory
 from gateway.config import Settings, TlsSettings
 from gateway.control.admin import Admin
+from gateway.control.announcement import announcement
 from gateway.control.cores import usable_cores
 from gateway.control.discovery.discovery import Discovery
 from gateway.control.explaining import explainer
 from gateway.control.fleet_owner import Change, FleetOwner
 from gateway.control.health import Health
 from gateway.control.listener import Listener, bind
+from gateway.control.load_service import load_handler
 from gateway.control.metrics import ControlMetrics
 from gateway.control.metrics_http import running_metrics
 from gateway.control.models import models_handler
@@ -55,10 +57,13 @@ from gateway.control.supervisor import EXIT_MARGIN_S, Supervisor, WorkerFailed
 from gateway.control.usable import check_usable
 from gateway.control.worker_process import COMMAND, Launch
 from gateway.control.workers import Workers
+from gateway.dispatch.own_load import OwnLoad
 from gateway.errors import SettingsError
-from gateway.fleet.shared_counters import Rows, size_bytes
+from gateway.fleet.fleet import Fleet
+from gateway.fleet.shared_counters import Rows, SharedCounters, size_bytes
 from gateway.metrics import Family, merge
 from gateway.tls.material import Material
+from gateway.types import Snapshot
 from inference.v1 import admin_pb2, inference_pb2
 
 if TYPE_CHECKING:
@@ -119,20 +124,24 @@ class Control:
         self._publisher = Publisher(self._publish, asyncio.get_running_loop().call_later)
         self._owner = FleetOwner(self._publisher.changed, time.monotonic, settings.health)
         self._metrics = ControlMetrics(self._owner)
-        self._certificates = self._watch_certificates(settings.tls)
         self._listener = Listener(bind(settings.listen), self._on_accepted)
         self._worker_count = settings.workers if isinstance(settings.workers, int) else usable_cores()
         self._memory = SharedMemory.made(size_bytes(self._worker_count))
         launch = Launch(worker_command, self._memory.fd)
         rows = Rows(self._memory.view, self._worker_count)
         self._workers = Workers(self._greeting, self._on_available, rows)
+        self._certificates = self._watch_certificates(settings.tls)
         self._slots = Slots(rows, lambda: self._workers.fleet_version)
+        # As workers see it; followed while a gateway in front asks.
+        fleet = Fleet(SharedCounters(rows, self._worker_count, is_ordered=IS_ORDERED))
+        self._own_load = OwnLoad(fleet, rows, self._worker_count, self._gateway_id)
         self._supervisors = [
             Supervisor(worker_id, launch, settings, self._workers, self._on_seen, self._metrics.restarts)
             for worker_id in range(self._worker_count)
         ]
         read = source.read if source is not None else lambda: settings
-        self._reconfiguration = Reconfiguration(settings, read, self._prepare, self._apply, self._metrics.registry)
+        prepare = functools.partial(self._workers.prepare, timeout_s=_PREPARE_TIMEOUT_S)
+        self._reconfiguration = Reconfiguration(settings, read, prepare, self._apply, self._metrics.registry)
         self._discovery = Discovery(settings, time.monotonic)
         keepalive = settings.probe.keepalive_interval_s, settings.probe.keepalive_timeout_s
         connect = replace(settings.connect, keepalive_interval_s=keepalive[0], keepalive_timeout_s=keepalive[1])
@@ -160,7 +169,7 @@ class Control:
                     reload = functools.partial(self._reconfiguration.reload, "the file has changed")
                     following.append(tasks.create_task(watch_settings(self._source.file, reload)))
                 await self._available.wait()
-                self._announce()
+                print(announcement(self._listener.address, self._settings), flush=True)
                 await stopping.wait()
                 await self._drain(services, supervising)
                 for task in following:
@@ -185,17 +194,10 @@ class Control:
             handlers = (
                 self._health.handler(),
                 models_handler(lambda: self._owner.replicas),
+                load_handler(self._own_load, self._snapshot, time.monotonic),
                 *reflection_handlers([inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR]),
             )
             yield await stack.enter_async_context(running_server(f"unix:{self._control_address}", handlers))
-
-    def _announce(self) -> None:
-        count = len(self._settings.replicas)
-        replicas = "1 replica" if count == 1 else f"{count} replicas"
-        if sources := len(self._settings.discovery):
-            replicas += f" and {sources} source" + "s" * (sources > 1)
-        address, policy = self._listener.address, self._settings.policy
-        print(f"gateway listening on {address} ({replicas}, policy {policy})", flush=True)
 
     async def _drain(self, services: grpc.aio.Server, supervising: Sequence[asyncio.Task[None]]) -> None:
         settings = self._settings
@@ -218,7 +220,10 @@ class Control:
         configure = Configure(
             worker_id, self._worker_count, self._gateway_id, self._control_address, self._settings, self._material
         )
-        return configure, FleetChanged(self._slots.assign(self._owner.snapshot()))
+        return configure, FleetChanged(self._snapshot())
+
+    def _snapshot(self) -> Snapshot:
+        return self._slots.assign(self._owner.snapshot())
 
     async def _reload_at(self, reloading: asyncio.Event) -> None:
         """Never returns."""
@@ -227,9 +232,6 @@ class Control:
             reloading.clear()
             with contextlib.suppress(SettingsError):  # said and counted; the settings in use stay
                 await self._reconfiguration.reload("SIGHUP")
-
-    async def _prepare(self, settings: Settings) -> None:
-        await self._workers.prepare(settings, _PREPARE_TIMEOUT_S)
 
     def _apply(self, old: Settings, new: Settings) -> None:
         """Workers first. One that starts meanwhile is greeted with the new settings."""
@@ -253,14 +255,12 @@ class Control:
             return None
         from gateway.control.certificate_watch import CertificateWatch  # noqa: PLC0415 - it takes 9 MB of memory
 
-        return CertificateWatch(settings, self._metrics.registry, self._on_tls, time.time)
+        registry, tell = self._metrics.registry, self._workers.tell
+        return CertificateWatch(settings, registry, lambda material: tell(TlsChanged(material)), time.time)
 
     @property
     def _material(self) -> Material:
         return self._certificates.material if self._certificates is not None else Material()
-
-    def _on_tls(self, material: Material) -> None:
-        self._workers.tell(TlsChanged(material))
 
     def _on_accepted(self, accepted: socket) -> bool:
         took = self._workers.hand_over(accepted)
@@ -274,7 +274,7 @@ class Control:
         if change is Change.LOAD:
             self._workers.tell(LoadsReported(loads))
             return
-        self._workers.tell(FleetChanged(self._slots.assign(self._owner.snapshot())))
+        self._workers.tell(FleetChanged(self._snapshot()))
         self._health.set_ready(self._owner.has_ready())
 
     def _on_seen(self, seen: Outcomes | Progress) -> None:

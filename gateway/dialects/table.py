@@ -13,6 +13,7 @@ CONTROL_SERVICES = (
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",
+    "xds.service.orca.v3.OpenRcaService",
 )
 CONTROL_METHODS = (f"/{inference_v1.SERVICE}/ListModels",)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gateway.errors import Reason, Refused
 from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica, Wanted
-from gateway.fleet.views import Candidates, Views
+from gateway.fleet.views import USABLE, Candidates, Views
 from gateway.types import Facts, Labels, LoadReport, ReplicaRecord, ReplicaState, Snapshot, Usage, View
 
 __all__ = ["Fleet", "FleetChange"]
@@ -120,6 +120,13 @@ class Fleet:
         """Return who may serve it: ready, reachable, of its route, model and adapter."""
         wanted = self._wanted(facts)
         return _NOBODY if wanted is None else self._views.of(wanted, self._replicas.values())
+
+    def in_use(self) -> Sequence[View]:
+        """Return the views of all that are ready, or where none is of all that panic uses: whatever they serve, and
+        whether or not this process has connections to them."""
+        usable = [replica for replica in self._replicas.values() if replica.record.state in USABLE]
+        ready = [replica for replica in usable if replica.record.state == ReplicaState.READY]
+        return [replica.view(self._counters) for replica in ready or usable]
 
     def others(self, facts: Facts) -> Sequence[tuple[View, str]]:
         """Return all that are no candidates, each with the reason."""

@@ -4,7 +4,8 @@ Memory is cut into rows of 64-bit cells, one row for each worker and a last one 
 process, and an aligned store of eight bytes is seen whole or not at all, on every machine that CPython runs on.
 
 A row is: how many changes its writer has made; what else it holds (`Held`); a ring with the slots of its last changes,
-so that a reader need not look at all; and for each slot the cells of `_Cell`. A writer stores cells before it counts
+so that a reader need not look at all; what gateways in front have sent (`gateway.fleet.received`); and for each slot
+its four counts. A writer stores cells before it counts
 the change. Where a processor shows stores in another order (Arm), a reader may look too soon: it looks again at what
 it saw last (`is_ordered`).
 """
@@ -15,12 +16,14 @@ from enum import IntEnum
 from gateway.fleet.counters import InFlight
 from gateway.types import ReplicaRecord
 
-__all__ = ["SLOTS", "Held", "Rows", "SharedCounters", "SharedTally", "size_bytes"]
+__all__ = ["GATEWAYS", "GATEWAYS_AT", "SLOTS", "Held", "Rows", "SharedCounters", "SharedTally", "size_bytes"]
 
 SLOTS = 65_536
 """Lives of replicas that can be counted at a time. Memory that nobody touches costs nothing."""
 RING = 1_024
 """Changes that a reader may miss before it looks at everything."""
+GATEWAYS = 256
+"""In front of this one, that a worker counts by: a cell with the name of each, then a cell with the count of each."""
 
 _CELL_BYTES = 8
 
@@ -34,7 +37,8 @@ class Held(IntEnum):
 
 _CHANGES = 0
 _RING_AT = 8
-_SLOTS_AT = _RING_AT + RING
+GATEWAYS_AT = _RING_AT + RING
+_SLOTS_AT = GATEWAYS_AT + 2 * GATEWAYS
 _REQUESTS, _PREFILL_TOKENS, _CONTEXT_TOKENS, _SENT_REQUESTS = range(4)
 _STRIDE = 4
 _ROW = _SLOTS_AT + SLOTS * _STRIDE
@@ -52,6 +56,7 @@ class Rows:
         """`memory` has `size_bytes(workers)` bytes, all 0 at first."""
         cells = memory.cast("q")
         rows = [cells[row * _ROW : (row + 1) * _ROW] for row in range(workers + 1)]
+        self.all = rows
         self.workers = rows[:-1]
         self.control = rows[-1]
         self._begun = 0
@@ -80,13 +85,13 @@ class Rows:
 
 
 class SharedCounters:
-    """The counters (`gateway.fleet.counters.Counters`) of one worker among others. Slots are control's to give out."""
+    """The counters (`gateway.fleet.counters.Counters`) of one process among others. Slots are control's to give out."""
 
     def __init__(self, rows: Rows, worker: int, *, is_ordered: bool) -> None:
-        """`is_ordered`: the processor shows stores in the order in which they were made (x86)."""
-        self._own = rows.workers[worker]
-        self._others = [row for number, row in enumerate(rows.workers) if number != worker]
-        self._control = rows.control
+        """`worker` is its number; that of control, which only reads, comes after the last. `is_ordered`: the processor
+        shows stores in the order in which they were made (x86)."""
+        self._own = rows.all[worker]
+        self._others = [row for number, row in enumerate(rows.all) if number != worker]
         self._is_ordered = is_ordered
         # Of each other row: up to which change it has been read, and up to which that can be trusted.
         self._read_to = [row[_CHANGES] for row in self._others]
@@ -117,10 +122,9 @@ class SharedCounters:
             own[at + _PREFILL_TOKENS] = here[1] = here[1] + prefill_tokens
         if context_tokens:
             own[at + _CONTEXT_TOKENS] = here[2] = here[2] + context_tokens
-        if self._others:
-            changes = own[_CHANGES]
-            own[_RING_AT + changes % RING] = slot
-            own[_CHANGES] = changes + 1
+        changes = own[_CHANGES]
+        own[_RING_AT + changes % RING] = slot
+        own[_CHANGES] = changes + 1
 
     def own(self) -> Iterator[tuple[int, InFlight]]:
         for slot in self._here:
@@ -157,8 +161,7 @@ class SharedCounters:
 
     def _sum_elsewhere(self, slot: int) -> tuple[int, int, int, int]:
         at = _SLOTS_AT + slot * _STRIDE
-        requests = prefill_tokens = context_tokens = 0
-        sent_requests = self._control[at + _SENT_REQUESTS]
+        requests = prefill_tokens = context_tokens = sent_requests = 0
         for row in self._others:
             requests += row[at]
             prefill_tokens += row[at + _PREFILL_TOKENS]
@@ -167,7 +170,7 @@ class SharedCounters:
         return requests, prefill_tokens, context_tokens, sent_requests
 
     def __repr__(self) -> str:
-        return f"<SharedCounters of 1 + {len(self._others)} workers>"
+        return f"<SharedCounters of 1 + {len(self._others)} processes>"
 
 
 class SharedTally:

@@ -10,10 +10,10 @@ from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica, Wanted
 from gateway.types import ReplicaState, View
 
-__all__ = ["Candidates", "Views"]
+__all__ = ["USABLE", "Candidates", "Views"]
 
 
-_USABLE = frozenset((ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION))
+USABLE = frozenset((ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION))
 """In need. Those that start, drain or say NOT_SERVING must get nothing whatever the need."""
 
 
@@ -82,7 +82,7 @@ class Views:
     def _choose(self, replicas: Sequence[Replica]) -> Candidates:
         """Those that are ready, and one on probation while nothing runs on it. Where too few are ready it is likelier
         that our judgement is wrong than that so many are bad, and the rest would not bear the load (Envoy's panic)."""
-        usable = [replica for replica in replicas if replica.record.state in _USABLE]
+        usable = [replica for replica in replicas if replica.record.state in USABLE]
         healthy = sum(replica.is_healthy for replica in usable)
         is_panic = healthy < self._panic_share * len(usable)
         chosen = [replica for replica in usable if replica.is_reachable and self._may_take(replica, is_panic)]

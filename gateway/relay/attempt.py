@@ -11,6 +11,7 @@ from gateway.http2.headers import Fields
 from gateway.http2.streams import State, Stream
 from gateway.relay.replica_connection import ReplicaConnection
 from gateway.rpc import orca
+from gateway.rpc.call import GATEWAY_ID
 from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, WholeMessages, unpack_prefix
 from gateway.rpc.status import Code, Status, code_of_http_status
 
@@ -103,7 +104,9 @@ class Attempt:
         exchange = self._exchange
         self.connection = connection
         call = exchange.call
-        more = [*call.timeout_at(self._clock()), exchange.relay.gateway_id]
+        # Control answers each gateway in front for itself.
+        gateway_id = exchange.relay.gateway_id if self.lease is not None else (GATEWAY_ID, call.gateway_id)
+        more = [*call.timeout_at(self._clock()), gateway_id]
         is_empty = exchange.body.is_whole and not exchange.body.chunks
         self.stream = connection.http2.open_stream(call.fields, self, more=more, is_end=is_empty)
         exchange.relay.witness.begun(self)
@@ -247,7 +250,9 @@ class Attempt:
         self._tell(OutcomeKind.FAILED if trailers[b"grpc-status"] in _FAULTS else OutcomeKind.ANSWERED)
         report = fields.get(orca.TRAILER)
         if report is not None:
-            self._exchange.relay.witness.reported(self.lease, report, self._clock())
+            usage = self._exchange.relay.witness.reported(self.lease, report, self._clock())
+            if self._exchange.front is not None:
+                self._exchange.front.usage = usage
 
     def _tell(self, kind: OutcomeKind) -> None:
         if not self.is_over:

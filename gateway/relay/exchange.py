@@ -11,12 +11,13 @@ from gateway.http2.headers import Fields
 from gateway.http2.streams import Stream
 from gateway.relay.attempt import Attempt
 from gateway.relay.backlog import Backlog
+from gateway.relay.in_front import InFront
 from gateway.relay.phases import MOVES, Phase
 from gateway.relay.request_body import RequestBody
 from gateway.relay.timer import Timer
 from gateway.relay.why import Why, asked_by
 from gateway.rpc.call import RESPONSE, Call
-from gateway.rpc.framing import PREFIX_BYTES, inflate, prefixed
+from gateway.rpc.framing import content_of, prefixed
 from gateway.rpc.status import Code, status_of
 from gateway.types import Facts
 
@@ -37,7 +38,7 @@ class Exchange:
 
     __slots__ = (
         "_attempt", "_deadline", "_facts", "_parked", "_parking", "_tried", "_why", "agent", "backlog", "body",
-        "call", "method", "phase", "relay", "started_at", "stream",
+        "call", "front", "method", "phase", "relay", "started_at", "stream",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", agent: "AgentConnection", stream: Stream, call: Call, method: Method) -> None:
@@ -57,6 +58,8 @@ class Exchange:
         self._parking: Timer | None = None
         self._deadline: Timer | None = None
         self._why: Why | None = None
+        is_from_gateway = call.gateway_id and not method.is_control
+        self.front = InFront(relay.own_load, call.gateway_id) if is_from_gateway else None
         self.started_at = relay.clock()
 
     def __repr__(self) -> str:
@@ -198,7 +201,7 @@ class Exchange:
 
     def _dispatch(self, message: bytes) -> None:
         """Read the facts and go on with a pick. Raises Failure."""
-        content = self._content(message)
+        content = content_of(message, self.call.encoding, self.relay.limits.request_bytes)
         facts = self.method.facts(self.call, content)
         if self.method.is_control:
             self._attempt_with(None)
@@ -211,11 +214,6 @@ class Exchange:
             self.body.replace(prefixed(self.method.rename(content, routed)))
         if (refused := self._admit(frozenset())) is not None:
             raise refused
-
-    def _content(self, message: bytes) -> bytes:
-        if message[:1] != b"\x01":
-            return message[PREFIX_BYTES:]
-        return inflate(message[PREFIX_BYTES:], self.call.encoding, self.relay.limits.request_bytes)
 
     def _try_again(self, excluded: frozenset[str]) -> bool:
         """Ask for a replica that is none of `excluded`; return whether there is one, or will be."""
@@ -265,6 +263,8 @@ class Exchange:
         """End our side of the agent's stream: as trailers, or as the whole response where it has not begun."""
         if self._why is not None:
             trailers = [*trailers, *self._why.trailers()]
+        if self.front is not None:
+            trailers = [*trailers, *self.front.trailers(self.relay.clock())]
         fields = trailers if self.phase is Phase.STREAMING else [*RESPONSE, *trailers]
         self.agent.http2.send_headers(self.stream, fields, is_end=True)
 
@@ -295,3 +295,5 @@ class Exchange:
         if phase not in MOVES[self.phase]:
             raise AssertionError(f"{self!r} to {phase.value}")
         self.phase = phase
+        if self.front is not None:
+            self.front.count()

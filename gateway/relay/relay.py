@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gateway.config import AgentConnectionSettings, LimitSettings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission
+from gateway.dispatch.own_load import OwnLoad
 from gateway.dispatch.routes import Routes
 from gateway.fleet.fleet import FleetChange
 from gateway.http2.headers import Codec, Field
@@ -45,6 +46,7 @@ class Relay:
     """After how many seconds to try again, where nothing better is known."""
     gateway_id: Field
     """Tells replicas whose requests they count."""
+    own_load: OwnLoad
     control: Pool
     new_pool: Callable[[str], Pool]
     """From replica id."""

@@ -11,6 +11,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease
 from gateway.relay.timer import Timer
 from gateway.rpc.orca import read_trailer
+from gateway.types import Usage
 
 if TYPE_CHECKING:
     from gateway.relay.attempt import Attempt
@@ -76,18 +77,20 @@ class Witness:
         self._outcomes.append(outcome)
         self._tell_soon(is_urgent=kind is not OutcomeKind.ANSWERED)
 
-    def reported(self, lease: Lease | None, trailer: bytes, now_s: float) -> None:
-        """A replica has sent a load report with a response. Malformed, it is no reason to fail the request."""
+    def reported(self, lease: Lease | None, trailer: bytes, now_s: float) -> Usage | None:
+        """A replica has sent a load report with a response; return what the request has cost. Malformed, it is no
+        reason to fail the request."""
         if lease is None:
-            return
+            return None
         try:
             load, usage = read_trailer(trailer, now_s)
         except ValueError as error:
             _log.info(logs.line("load_report_malformed", replica=lease.replica_id, reason=error))
-        else:
-            self._fleet.reported(lease.replica_id, lease.incarnation, load)
-            if usage is not None:
-                lease.used(usage, now_s)
+            return None
+        self._fleet.reported(lease.replica_id, lease.incarnation, load)
+        if usage is not None:
+            lease.used(usage, now_s)
+        return usage
 
     def tell_progress(self) -> None:
         """Say which replicas owe something, and what came from them; to be called every second."""

@@ -11,7 +11,8 @@ from gateway.rpc.timeouts import format_timeout, parse_timeout
 _CANONICAL_PATH = re.compile(rb"/[A-Za-z_][A-Za-z0-9_.]*/[A-Za-z_][A-Za-z0-9_]*")
 """Anything else reaches no method: allow-lists must see what the replica would see (CVE-2026-33186)."""
 _EXPLAIN: Final = b"x-gateway-explain"
-_HOP_FIELDS: Final = frozenset((b"grpc-timeout", b"x-gateway-id", b"content-length", _EXPLAIN))
+GATEWAY_ID: Final = b"x-gateway-id"
+_HOP_FIELDS: Final = frozenset((b"grpc-timeout", GATEWAY_ID, b"content-length", _EXPLAIN))
 """Not copied: the timeout shrinks on the way, the id is ours to say, the length is the frames' own, and we explain."""
 CONTENT_TYPE: Final = (b"content-type", b"application/grpc")
 RESPONSE: Final = ((b":status", b"200"), CONTENT_TYPE)
@@ -31,6 +32,8 @@ class Call(NamedTuple):
     """Whom the agent's certificate names; empty where it names nobody."""
     asks_why: bool = False
     """`x-gateway-explain: 1`."""
+    gateway_id: bytes = b""
+    """Of the gateway that asks; empty for agents that are none."""
 
     def timeout_at(self, now_s: float) -> list[Field]:
         """Return the field that says how long an attempt may take that begins now, if there is a deadline."""
@@ -47,6 +50,7 @@ class _Asked(NamedTuple):
     encoding: bytes
     fields: FieldList
     asks_why: bool
+    gateway_id: bytes
 
 
 def read_call(fields: FieldList, now_s: float, spiffe_id: str = "") -> Call:
@@ -55,7 +59,7 @@ def read_call(fields: FieldList, now_s: float, spiffe_id: str = "") -> Call:
     if not isinstance(asked, _Asked):
         asked = fields.call = _read(fields)
     deadline_at = None if asked.timeout_s is None else now_s + asked.timeout_s
-    return Call(asked.path, deadline_at, asked.encoding, asked.fields, spiffe_id, asked.asks_why)
+    return Call(asked.path, deadline_at, asked.encoding, asked.fields, spiffe_id, asked.asks_why, asked.gateway_id)
 
 
 def _read(fields: FieldList) -> _Asked:
@@ -75,4 +79,5 @@ def _read(fields: FieldList) -> _Asked:
         encoding=first.get(b"grpc-encoding", b""),
         fields=FieldList(field for field in fields if field[0] not in _HOP_FIELDS),
         asks_why=first.get(_EXPLAIN) == b"1",
+        gateway_id=first.get(GATEWAY_ID, b""),
     )

@@ -34,6 +34,12 @@ def prefixed(message: bytes) -> bytes:
     return b"\x00" + len(message).to_bytes(4, "big") + message
 
 
+def content_of(message: bytes, encoding: bytes, max_bytes: int) -> bytes:
+    """Return what is in a message with its prefix; inflated, where that says that it is compressed, as `inflate` does."""
+    content = message[PREFIX_BYTES:]
+    return inflate(content, encoding, max_bytes) if message[:1] == b"\x01" else content
+
+
 def inflate(message: bytes, encoding: bytes, max_bytes: int) -> bytes:
     """Return the message that `encoding` (the field grpc-encoding) has compressed.
 

@@ -5,7 +5,8 @@ from math import isfinite
 from google.protobuf.message import DecodeError
 from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
 
-from gateway.rpc.metadata import decode_binary
+from gateway.http2.headers import Field
+from gateway.rpc.metadata import decode_binary, encode_binary
 from gateway.types import LoadReport, Usage
 
 TRAILER = b"endpoint-load-metrics-bin"
@@ -24,6 +25,7 @@ GPU_UTILIZATION = "gpu_utilization"
 GPU_MEMORY_UTILIZATION = "gpu_memory_utilization"
 GPUS_THROTTLED = "gpus_throttled"
 GPU_FAULTS = "gpu_faults"
+READY_REPLICAS = "ready_replicas"
 
 # The names in OrcaLoadReport.request_cost.
 PROMPT_TOKENS = "prompt_tokens"
@@ -45,6 +47,36 @@ def read_trailer(value: bytes, received_at: float) -> tuple[LoadReport, Usage | 
     """Both, of the trailer's value."""
     report = _parsed(decode_binary(value))
     return _load(report, received_at), _usage(report)
+
+
+def write_report(load: LoadReport, usage: Usage | None = None) -> bytes:
+    """Return what `parse_report` reads, without what single GPUs have; `usage` as `parse_usage` reads it."""
+    report = OrcaLoadReport(
+        application_utilization=load.utilization,
+        rps_fractional=load.requests_per_s,
+        eps=load.errors_per_s,
+        named_metrics={
+            QUEUE_DEPTH: load.queue_depth,
+            RUNNING_REQUESTS: load.running_requests,
+            KV_CACHE_UTILIZATION: load.kv_cache_utilization,
+            UNCACHED_WAITING_TOKENS: load.uncached_waiting_tokens,
+            BOOT_ID: load.boot_id,
+            RECEIVED_REQUESTS: load.received_requests,
+            GPU_UTILIZATION: load.gpu_utilization,
+            GPU_MEMORY_UTILIZATION: load.gpu_memory_utilization,
+            READY_REPLICAS: load.ready_replicas,
+        },
+    )
+    if usage is not None:
+        report.request_cost[PROMPT_TOKENS] = usage.prompt_tokens
+        report.request_cost[CACHED_TOKENS] = usage.cached_tokens
+        report.request_cost[COMPLETION_TOKENS] = usage.completion_tokens
+    return report.SerializeToString()
+
+
+def write_trailer(load: LoadReport, usage: Usage | None) -> Field:
+    """Return the field that `read_trailer` reads."""
+    return TRAILER, encode_binary(write_report(load, usage))
 
 
 def _parsed(serialized: bytes) -> OrcaLoadReport:
@@ -73,6 +105,7 @@ def _load(report: OrcaLoadReport, received_at: float) -> LoadReport:
         gpu_memory_utilization=named.get(GPU_MEMORY_UTILIZATION, 0.0),
         gpus_throttled=named.get(GPUS_THROTTLED, 0.0),
         gpu_faults=named.get(GPU_FAULTS, 0.0),
+        ready_replicas=named.get(READY_REPLICAS, 1.0),
     )
 
 

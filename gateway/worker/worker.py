@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import platform
 import random
 import socket
 import time
@@ -27,10 +26,12 @@ from gateway.channel.messages import (
     TlsChanged,
     Up,
 )
+from gateway.channel.shared_memory import IS_ORDERED
 from gateway.config import Settings
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
+from gateway.dispatch.own_load import OwnLoad
 from gateway.dispatch.prefix_index.metrics import PrefixMetrics
 from gateway.dispatch.prefix_index.news import NEWS_INTERVAL_S, News
 from gateway.dispatch.prefix_index.prompts import PrefixIndex
@@ -68,8 +69,6 @@ _LOOK_INTERVAL_S = 0.01
 """While requests wait here: how often to look whether others have freed a place."""
 _RETRY_AFTER_S = 1.0
 """Pushback where nothing better is known: about the time in which a restarted gateway or a probe sees a change."""
-_IS_ORDERED = platform.machine() in ("x86_64", "AMD64")
-"""Whether this processor shows stores in their order."""
 
 Spawn = Callable[[Coroutine[None, None, None]], object]
 
@@ -91,7 +90,7 @@ class Worker:
         self._adopting = 0
         """Connections that are handed over and not yet among the agents'."""
         worker_id, rows = configure.worker_id, Rows(memory, configure.workers)
-        counters = SharedCounters(rows, worker_id, is_ordered=_IS_ORDERED)
+        counters = SharedCounters(rows, worker_id, is_ordered=IS_ORDERED)
         self._fleet = Fleet(counters, settings.health.panic_share)
         self._news = News(self._on_news)
         heard = self._news.add if configure.workers > 1 else _nobody_asks
@@ -128,6 +127,7 @@ class Worker:
             call_later=self._loop.call_later,
             pushback=self._pushback,
             gateway_id=(b"x-gateway-id", configure.gateway_id.encode("ascii")),
+            own_load=OwnLoad(self._fleet, rows, worker_id, configure.gateway_id),
             control=self._pool(configure.control_address, lambda is_usable: None),
             new_pool=self._replica_pool,
             on_counts=self._on_counts,

@@ -6,7 +6,6 @@ from gateway.rpc.orca import parse_report
 from serving.engine import EngineDead, EngineLoad
 from serving.gpu import GpuFacts
 from serving.load import MAX_GATEWAYS, Cost, Load, LoadState, Rate
-from serving.load_stream import Look, Pace
 
 IDLE = LoadState(0, 0, 0.0, 0, 0)
 
@@ -86,35 +85,3 @@ def test_a_rate_counts_the_last_ten_seconds(times: list[int]) -> None:
     now = times[-1] if times else 0
     assert rate.value(now + 0.9) == sum(at > now - Rate.WINDOW_S for at in times) / Rate.WINDOW_S
     assert rate.value(now + Rate.WINDOW_S) == 0
-
-
-def test_a_watcher_gets_the_load_at_once() -> None:
-    assert Pace(0.1, 1.0).look(IDLE, 50.0, is_busy=False) == Look(0.0)
-
-
-def test_a_change_is_reported_when_the_floor_is_over() -> None:
-    pace = Pace(0.125, 1.0)
-    pace.sent(IDLE, 50.0)
-    changed = IDLE._replace(received_requests=1)
-    assert pace.look(changed, 50.0625, is_busy=True) == Look(0.0625)
-    assert pace.look(changed, 50.125, is_busy=True) == Look(0.0)
-
-
-def test_an_idle_replica_is_looked_at_when_it_changes_or_the_heartbeat_is_due() -> None:
-    pace = Pace(0.125, 1.0)
-    pace.sent(IDLE, 50.0)
-    assert pace.look(IDLE, 50.25, is_busy=False) == Look(0.75, or_at_change=True)
-    assert pace.look(IDLE, 51.0, is_busy=False) == Look(0.0)
-
-
-def test_a_busy_replica_is_looked_at_every_floor() -> None:
-    pace = Pace(0.125, 1.0)
-    pace.sent(IDLE, 50.0)
-    assert pace.look(IDLE, 50.25, is_busy=True) == Look(0.125)
-    assert pace.look(IDLE, 50.9375, is_busy=True) == Look(0.0625)
-
-
-def test_a_heartbeat_is_never_faster_than_the_floor() -> None:
-    pace = Pace(0.125, 0.001)
-    pace.sent(IDLE, 50.0)
-    assert pace.look(IDLE, 50.0625, is_busy=False).in_s == 0.0625

@@ -20,6 +20,8 @@ WELL = LoadReport(0, 0, 0, 0, 7, 0, 0)
         (1.0, WELL._replace(gpu_faults=1), 0.2),
         (1.0, WELL._replace(gpu_faults=3, gpus_throttled=2), 0.2),
         (0.1, WELL._replace(gpu_faults=1), 0.1),
+        (1.0, WELL._replace(ready_replicas=3), 6.0),
+        (0.5, WELL._replace(ready_replicas=0), 1.0),
     ],
 )
 def test_less_is_asked_of_what_is_cold_hot_or_faulty(slow_start: float, load: LoadReport | None, weight: float) -> None:

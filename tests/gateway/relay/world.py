@@ -11,10 +11,12 @@ from gateway.config import AgentConnectionSettings, ConnectSettings, LimitSettin
 from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher
+from gateway.dispatch.own_load import OwnLoad
 from gateway.dispatch.routes import Routes
 from gateway.errors import Limit
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
+from gateway.fleet.shared_counters import Rows, size_bytes
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Codec, Field, Fields
@@ -271,6 +273,7 @@ class World:
             call_later=self._call_later,
             pushback=lambda: 1.0,
             gateway_id=(b"x-gateway-id", b"g1"),
+            own_load=OwnLoad(self.fleet, Rows(memoryview(bytearray(size_bytes(1))), 1), 0, "0123456789abcdef"),
             control=self._pool("control", lambda is_usable: None),
             new_pool=self._replica_pool,
             on_counts=lambda: None,
