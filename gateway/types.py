@@ -43,7 +43,7 @@ class LoadReport(NamedTuple):
     gpus_throttled: float = 0.0
     """How many of them run slower than they could, by heat or a power brake."""
     gpu_faults: float = 0.0
-    """Uncorrected memory errors since the replica began."""
+    """Uncorrected memory errors, critical XID events and lost GPUs since the replica began."""
     ready_replicas: float = 1.0
     """More than 1 where it is itself a gateway: how many share what it reports."""
 

@@ -98,8 +98,12 @@ class _Scraped(Collector):
         utilization = GaugeMetricFamily("gpu_utilization", "Between 0 and 1.", labels=["gpu"])
         used = GaugeMetricFamily("gpu_memory_used_bytes", "By all processes.", labels=["gpu"])
         total = GaugeMetricFamily("gpu_memory_total_bytes", "Of the device.", labels=["gpu"])
+        throttled = GaugeMetricFamily("gpu_throttled", "1: heat or a power brake slows it.", labels=["gpu"])
+        faults = GaugeMetricFamily("gpu_faults", "Memory and XID errors since the start.", labels=["gpu"])
         for gpu in self.gpus:
             utilization.add_metric([gpu.name], gpu.utilization)
             used.add_metric([gpu.name], gpu.memory_used_bytes)
             total.add_metric([gpu.name], gpu.memory_total_bytes)
-        yield from (utilization, used, total)
+            throttled.add_metric([gpu.name], gpu.is_throttled)
+            faults.add_metric([gpu.name], gpu.faults)
+        yield from (utilization, used, total, throttled, faults)

@@ -1,13 +1,17 @@
 # nvidia-ml-py ships no types; this is the part that serving/gpu.py uses.
 
 class NVMLError(Exception):
+    value: int
     def __init__(self, value: int) -> None: ...
 
 NVML_ERROR_LIBRARY_NOT_FOUND: int
 NVML_ERROR_NOT_SUPPORTED: int
 NVML_ERROR_NOT_FOUND: int
+NVML_ERROR_TIMEOUT: int
+NVML_ERROR_GPU_IS_LOST: int
 NVML_MEMORY_ERROR_TYPE_UNCORRECTED: int
 NVML_VOLATILE_ECC: int
+nvmlEventTypeXidCriticalError: int
 nvmlClocksThrottleReasonGpuIdle: int
 nvmlClocksThrottleReasonSwPowerCap: int
 nvmlClocksThrottleReasonHwSlowdown: int
@@ -19,6 +23,10 @@ class c_nvmlMemory_t:
     total: int
     free: int
     used: int
+
+class c_nvmlEventData_t:
+    eventType: int
+    eventData: int
 
 class c_nvmlUtilization_t:
     gpu: int
@@ -34,3 +42,7 @@ def nvmlDeviceGetUtilizationRates(handle: object) -> c_nvmlUtilization_t: ...
 def nvmlDeviceGetMemoryInfo(handle: object) -> c_nvmlMemory_t: ...
 def nvmlDeviceGetCurrentClocksEventReasons(handle: object) -> int: ...
 def nvmlDeviceGetTotalEccErrors(handle: object, errorType: int, counterType: int) -> int: ...
+def nvmlEventSetCreate() -> object: ...
+def nvmlDeviceRegisterEvents(handle: object, eventTypes: int, eventSet: object) -> None: ...
+def nvmlEventSetWait(eventSet: object, timeoutms: int) -> c_nvmlEventData_t: ...
+def nvmlEventSetFree(eventSet: object) -> None: ...

@@ -34,7 +34,7 @@ class HealthSettings(Strict, frozen=True):
     gpu_throttled_weight: PositiveShare = 0.7
     """What is left of its weight while heat or power brakes slow a GPU of it."""
     gpu_faulty_weight: PositiveShare = 0.1
-    """What is left once a GPU of it had an uncorrected memory error."""
+    """What is left once a GPU of it had an uncorrected memory error or a critical XID event, or was lost."""
 
     def __post_init__(self) -> None:
         if self.ejection_max_s < self.ejection_s:

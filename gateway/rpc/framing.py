@@ -35,7 +35,7 @@ def prefixed(message: bytes) -> bytes:
 
 
 def content_of(message: bytes, encoding: bytes, max_bytes: int) -> bytes:
-    """Return what is in a message with its prefix; inflated, where that says that it is compressed, as `inflate` does."""
+    """Return what is in a message with its prefix, inflated where that says that it is compressed. Raises as that."""
     content = message[PREFIX_BYTES:]
     return inflate(content, encoding, max_bytes) if message[:1] == b"\x01" else content
 

@@ -11,6 +11,7 @@ class Numbers:
     gpu: int = 0
     used: int = 0
     total: int = 0
+    eventData: int = 0
 
 
 @dataclass
@@ -23,6 +24,37 @@ class FakeNvml:
     is_open: bool = False
     reasons: int = 0
     memory_errors: int = 3
+    lost: set[int] = field(default_factory=set[int])
+    deaf: set[int] = field(default_factory=set[int])
+    """Have no events."""
+    xids: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    """Events to come, by GPU."""
+    event_sets: dict[int, object] = field(default_factory=dict[int, object])
+    """The GPU of each set that is not freed; a set is a number."""
+
+    def nvmlEventSetCreate(self) -> object:
+        number = len(self.event_sets)
+        self.event_sets[number] = None
+        return number
+
+    def nvmlDeviceRegisterEvents(self, handle: object, event_types: int, event_set: object, /) -> None:
+        if handle in self.deaf:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        assert event_types == pynvml.nvmlEventTypeXidCriticalError
+        assert isinstance(event_set, int)
+        self.event_sets[event_set] = handle
+
+    def nvmlEventSetWait(self, event_set: object, timeout_ms: int, /) -> Numbers:
+        assert isinstance(event_set, int)
+        handle = self.event_sets[event_set]
+        assert isinstance(handle, int)
+        if timeout_ms or not self.xids.get(handle):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_TIMEOUT)
+        return Numbers(eventData=self.xids[handle].pop(0))
+
+    def nvmlEventSetFree(self, event_set: object, /) -> None:
+        assert isinstance(event_set, int)
+        del self.event_sets[event_set]
 
     def nvmlDeviceGetCurrentClocksEventReasons(self, handle: object) -> int:
         return self.reasons
@@ -61,6 +93,8 @@ class FakeNvml:
         return Numbers(gpu=40)
 
     def nvmlDeviceGetMemoryInfo(self, handle: object) -> Numbers:
+        if handle in self.lost:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
         return Numbers(used=7_000, total=80_000)
 
 
@@ -98,6 +132,7 @@ def test_gives_the_driver_back(environment: dict[str, str]) -> None:
     gpus.close()
     gpus.close()
     assert not nvml.is_open
+    assert nvml.event_sets == {}
     assert gpus.read() == []
 
 
@@ -126,6 +161,37 @@ def test_counts_memory_errors_since_it_began_where_the_card_counts_them() -> Non
     assert [each.faults for each in gpus.read()] == [0, 0]
     nvml.memory_errors += 2
     assert [each.faults for each in gpus.read()] == [2, 0]
+
+
+def test_counts_xid_events_of_each_gpu_but_for_what_programs_do_wrong() -> None:
+    nvml = FakeNvml()
+    gpus = Gpus(nvml, {})
+    assert [each.faults for each in gpus.read()] == [0, 0]
+    fell_off_the_bus, uncorrectable, page_fault_of_a_program = 79, 94, 31
+    nvml.xids = {0: [page_fault_of_a_program], 1: [uncorrectable, page_fault_of_a_program, fell_off_the_bus]}
+    assert [each.faults for each in gpus.read()] == [0, 2]
+    assert [each.faults for each in gpus.read()] == [0, 2], "it is not forgotten"
+
+
+def test_a_card_without_events_has_the_rest() -> None:
+    nvml = FakeNvml(deaf={0})
+    gpus = Gpus(nvml, {})
+    nvml.xids = {1: [79]}
+    assert [each.faults for each in gpus.read()] == [0, 1]
+    gpus.close()
+    assert nvml.event_sets == {}
+
+
+def test_a_gpu_that_is_lost_is_a_fault_and_not_one_less_to_look_at() -> None:
+    nvml = FakeNvml()
+    gpus = Gpus(nvml, {})
+    nvml.lost.add(0)
+    assert gpus.read() == [reading("1")], "it was never there for us"
+    nvml.lost.clear()
+    assert gpus.read() == [reading("0"), reading("1")]
+    nvml.lost.add(0)
+    lost = reading("0")._replace(utilization=0.0, faults=1)
+    assert gpus.read() == gpus.read() == [lost, reading("1")]
 
 
 def test_tells_all_gpus_of_a_replica_in_four_numbers() -> None:

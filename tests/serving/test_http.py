@@ -97,10 +97,11 @@ def metrics() -> Metrics:
 
 
 def test_gpus_are_told_apart() -> None:
-    gpus = [GpuReading("0", 0.4, 7, 80), GpuReading("3", 0.5, 8, 80)]
+    gpus = [GpuReading("0", 0.4, 7, 80), GpuReading("3", 0.5, 8, 80, is_throttled=True, faults=2)]
     found = samples(metrics().render(gpus).decode())
     assert (found["gpu_utilization", "0"], found["gpu_utilization", "3"]) == (0.4, 0.5)
     assert (found["gpu_memory_used_bytes", "3"], found["gpu_memory_total_bytes", "3"]) == (8, 80)
+    assert (found["gpu_throttled", "0"], found["gpu_throttled", "3"], found["gpu_faults", "3"]) == (0, 1, 2)
 
 
 def test_one_token_has_no_time_between_tokens() -> None:
