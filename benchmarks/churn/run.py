@@ -26,6 +26,7 @@ from inference.v1 import admin_pb2, admin_pb2_grpc
 
 _REPLICAS = 5
 _SIMULATED = ("--engine", "simulated", "--speedup", "2")
+_START_TIMEOUT_S = 300.0
 _SETTLE_S = 30.0
 _LINES = 12
 """Of what goes on, in a short run."""
@@ -46,7 +47,7 @@ def plan(file: Path) -> Plan:
         # Short, so that a short run sees their ends.
         "health": {"ejection_s": 3, "ejection_max_s": 10, "slow_start_s": 2},
     }
-    return Plan(replicas=_REPLICAS, model="m", engine_arguments=_SIMULATED, settings=settings)
+    return Plan(_REPLICAS, "m", engine_arguments=_SIMULATED, settings=settings, ready_timeout_s=_START_TIMEOUT_S)
 
 
 @dataclass
