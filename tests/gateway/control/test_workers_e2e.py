@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from inference.v1 import inference_pb2 as pb
-from tests.gateway.control.test_app_e2e import GENERATE, Gateway, gateway, replica, rest_of
+from tests.gateway.control.processes import replica_arguments, running
+from tests.gateway.control.test_app_e2e import GENERATE, Gateway, gateway, rest_of
 
 pytestmark = pytest.mark.e2e
 
@@ -51,16 +52,25 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(tmp_path: Path, workers: int, agents: int) -> AsyncGenerator[Crowd, None]:
+async def crowd(
+    tmp_path: Path, workers: int, agents: int, *arguments: str, replicas: int = 1
+) -> AsyncGenerator[Crowd, None]:
     settings = tmp_path / "gateway.yaml"
     # On a busy machine a worker may need long to start, and be silent for seconds.
     settings.write_text("{worker_silence_s: 4, worker_start_timeout_s: 60}")
     async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(replica(tmp_path, "--speedup", "1"))
+        command = replica_arguments("127.0.0.1:0", "--speedup", "1")
+        programs = [
+            await stack.enter_async_context(running(command, tmp_path / f"replica-{number}.log"))
+            for number in range(replicas)
+        ]
+        named = [argument for program in programs for argument in ("--replica", program.address)]
         them = await stack.enter_async_context(
-            gateway(tmp_path, "--replica", first.address, "--workers", str(workers), "--config", str(settings))
+            gateway(tmp_path, *named, "--workers", str(workers), "--config", str(settings), *arguments)
         )
         await them.until_ready()
+        states = [("inference_gateway_replica_state", program.address, "ready") for program in programs]
+        await them.until_metrics(lambda metrics: all(metrics.get(state) for state in states))
         channels = [
             await stack.enter_async_context(
                 grpc.aio.insecure_channel(them.program.address, [("grpc.use_local_subchannel_pool", 1)])
@@ -116,6 +126,31 @@ async def test_a_worker_that_crashes_or_freezes_is_replaced_while_the_others_ser
         assert [await ending(call) for call in await them.begin(tokens=3)] == ["OK"] * 4
         await them.gateway.until_metrics(lambda metrics: in_flight(metrics) == 0)
         assert (await them.gateway.metrics())[("inference_gateway_lease_audit",)] == 0
+
+
+async def test_a_prefix_that_one_worker_has_learnt_routes_requests_that_reach_the_other(tmp_path: Path) -> None:
+    async with crowd(tmp_path, 2, 3, "--policy", "prefix_affinity", replicas=3) as them:
+        for agent in them.agents:
+            await agent.channel.channel_ready()
+        # With the one that waited for the gateway to be ready two each: one of the others is not at the first's worker.
+        await them.until_shared(4, workers=2)
+        first, *others = them.agents
+        prompts = [list(range(begin, begin + 640)) for begin in range(1, 6_000, 1_000)]
+        for prompt in prompts:
+            assert await cached_tokens(first, prompt) == 0
+        blocks = 640 // 64 * len(prompts)
+        await them.gateway.until_metrics(
+            lambda metrics: metrics[("inference_gateway_prefix_index_blocks",)] == 2 * blocks
+        )
+        assert [await cached_tokens(agent, prompt) > 600 for agent in others for prompt in prompts] == [True] * 12
+
+
+async def cached_tokens(agent: Gateway, prompt: Sequence[int]) -> int:
+    """Ask with this prompt; return how many tokens of it its replica had in its cache."""
+    sampling = pb.SamplingParameters(max_tokens=1, ignore_eos=True)
+    request = pb.GenerateRequest(model="m", token_ids=pb.TokenIds(ids=prompt), sampling=sampling)
+    responses = [response async for response in agent.inference.Generate(request, timeout=60)]
+    return responses[-1].usage.cached_tokens
 
 
 def in_flight(metrics: Mapping[tuple[str, ...], float]) -> float:
