@@ -9,10 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.staleness.simulation import Load, Simulation
+from gateway.config import Settings
 from gateway.control.usable import check_usable
+from gateway.dispatch.shadow import Shadows
+from gateway.fleet.leases import Lease
+from gateway.metrics import Registry
 from gateway.policies import build
+from gateway.policies.chosen import choose
+from gateway.policies.finding import GROUP
 from gateway.settings_file import load_settings
-from tests.gateway.fleets import facts, view
+from tests.gateway.fleets import Deciding, facts, row, view
 
 DOCS = Path(__file__).parent.parent / "docs"
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -50,6 +57,51 @@ def test_the_policy_of_the_tutorial_works_from_a_file_and_composes(tmp_path: Pat
         policy = build(spec, random.Random(1), {"cached_share": 0.5})
         views = [view("long")._replace(context_tokens=20_000), view("short")._replace(context_tokens=900)]
         assert policy.pick(facts(prompt_tokens=10), views, 0.0) is views[1]
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The tutorial's policy as a package offers it: its step 1 and step 3, and nothing else. Returns its name."""
+    page = (DOCS / "adding-a-policy.md").read_text(encoding="utf-8")
+    code, entry_point = (
+        PYTHON.search(page),
+        re.search(r"^```toml\n\[.*\.policies\"\]\n(.*?)^```$", page, re.MULTILINE | re.DOTALL),
+    )
+    assert code
+    assert entry_point
+    package, metadata = tmp_path / "my_package", tmp_path / "my_package-1.dist-info"
+    package.mkdir()
+    metadata.mkdir()
+    (package / "__init__.py").touch()
+    (package / "fewest_tokens.py").write_text(code[1], encoding="utf-8")
+    (metadata / "METADATA").write_text("Name: my_package\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{entry_point[1].replace(chr(34), '')}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_package", raising=False)
+    return "fewest_tokens"
+
+
+@pytest.mark.parametrize("outer", ["", "power_of_two:"])
+def test_the_policy_of_the_tutorial_is_chosen_explained_shadowed_and_simulated(installed: str, outer: str) -> None:
+    name = outer + installed
+    settings = Settings(policy=name, policy_options={"cached_share": 0.5}, shadow=(name, "random"))
+    check_usable(settings)
+    deciding = Deciding(row("a"), row("b"), policy=choose(settings, random.Random(1)).own)
+    shadows = deciding.dispatcher.shadows = Shadows(registry := Registry())
+    shadows.use(settings, random.Random(1))
+    request = facts(prompt_tokens=1_000)
+    first = deciding.dispatcher.dispatch(request, 0.0)
+    assert isinstance(first, Lease)
+    explanation = deciding.dispatcher.explain(request, 1.0, frozenset[str]())
+    assert explanation.compares
+    assert {one.replica_id: one.load for one in explanation.considered}[first.replica_id] == 2_000
+    second = deciding.dispatcher.dispatch(request, 1.0)
+    assert isinstance(second, Lease)
+    assert second.replica_id == explanation.replica_id != first.replica_id
+    choices = next(family for family in registry.dump() if family.name == "inference_gateway_shadow_choices_total")
+    assert sum(sample.values[0] for sample in choices.samples if sample.labels[1:] == (name, "same")) >= 1
+    assert not [sample for sample in choices.samples if sample.labels[2] == "failed"]
+    assert len(Simulation(name, 0.1, Load(requests=20, replicas=3)).run()) == 20
 
 
 def test_every_setting_stands_in_the_page_of_the_configuration() -> None:
