@@ -9,14 +9,17 @@ import aiohttp
 import msgspec
 from kubernetes.aio import client, config
 from kubernetes.aio.config import ConfigException
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 
 from gateway.config import KubernetesSource
 from gateway.control.discovery.endpoints import Slice, SliceList, replicas_of
 from gateway.control.discovery.sources import Found, SourceFailed
 
 _config: Any = config
-"""Untyped."""
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_in_cluster: Any = InClusterConfigLoader
+"""Untyped, both."""
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds its token, the authority of the API server and its namespace."""
 _TIMEOUT_S = 10.0
 """For a connection and for a list; a watch is silent for as long as nothing changes."""
 _GONE = 410
@@ -41,14 +44,14 @@ class _Status(msgspec.Struct):
     message: str = "the watch failed"
 
 
-async def watch(settings: KubernetesSource) -> AsyncGenerator[Found, None]:
+async def watch(settings: KubernetesSource, service_account: Path = _SERVICE_ACCOUNT) -> AsyncGenerator[Found, None]:
     """Yield the replicas that the slices name, at each list and each event. Raises SourceFailed.
 
     Each round reads the credentials anew, because tokens expire, and reconciles: what was deleted while nobody watched
     is missing in the list."""
     while True:
         try:
-            async with _running_api(settings) as api, aclosing(api.slices()) as rounds:
+            async with _running_api(settings, service_account) as api, aclosing(api.slices()) as rounds:
                 async for slices in rounds:
                     yield replicas_of(slices.values(), settings)
         except _Refused as error:
@@ -129,13 +132,14 @@ def _check(response: aiohttp.ClientResponse, body: bytes) -> None:
 
 
 @asynccontextmanager
-async def _running_api(settings: KubernetesSource) -> AsyncGenerator[_Api, None]:
+async def _running_api(settings: KubernetesSource, service_account: Path) -> AsyncGenerator[_Api, None]:
     """Raises ConfigException or OSError where there are no credentials."""
     made = client.Configuration()
     made.retries = None
-    if not settings.kubeconfig and _NAMESPACE_FILE.exists():
-        _config.load_incluster_config(made)
-        own = _NAMESPACE_FILE.read_text().strip()
+    namespace_file = service_account / "namespace"
+    if not settings.kubeconfig and namespace_file.exists():
+        _in_cluster(str(service_account / "token"), str(service_account / "ca.crt")).load_and_set(made)
+        own = namespace_file.read_text().strip()
     else:
         loader = await _config.load_kube_config(
             settings.kubeconfig or None, settings.context or None, made, persist_config=False

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+import ssl
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+TOKEN = {"token": "t"}
 PATH = "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
 
 
@@ -36,8 +38,12 @@ class ApiServer:
         self.lists: list[dict[str, str]] = []
         self.watches: list[dict[str, str]] = []
         self.tokens: list[str] = []
+        self.paths: list[str] = []
         self.status = 200
         self.url = ""
+        self.port = 0
+        self.certificates: list[str] = []
+        """Whom clients' certificates name."""
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def send(self, kind: str, changed: dict[str, Any]) -> None:
@@ -48,6 +54,9 @@ class ApiServer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.tokens.append(request.headers.get("authorization", ""))
+        self.paths.append(request.path)
+        peer: Any = request.get_extra_info("peercert") or {}
+        self.certificates += [name for ((key, name),) in peer.get("subject", ()) if key == "commonName"]
         if self.status != 200:
             return web.json_response({"kind": "Status", "message": "no"}, status=self.status)
         query = dict(request.query)
@@ -65,23 +74,25 @@ class ApiServer:
 
 
 @asynccontextmanager
-async def running_api_server() -> AsyncGenerator[ApiServer, None]:
+async def running_api_server(tls: ssl.SSLContext | None = None) -> AsyncGenerator[ApiServer, None]:
     server = ApiServer()
     application = web.Application()
     application.router.add_get(PATH, server.answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        server.port = runner.addresses[0][1]
+        server.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.port}"
         yield server
     finally:
         server.end_watch()
         await runner.cleanup()
 
 
-def kubeconfig(path: Path, url: str) -> Path:
+def kubeconfig(path: Path, url: str, cluster: Mapping[str, str] = {}, user: Mapping[str, str] = TOKEN) -> Path:
+    """Write one that has these fields in its cluster and its user."""
     named = {"cluster": "c", "user": "u", "namespace": "models"}
     path.write_text(
         json.dumps(
@@ -90,8 +101,8 @@ def kubeconfig(path: Path, url: str) -> Path:
                 "kind": "Config",
                 "current-context": "here",
                 "contexts": [{"name": "here", "context": named}],
-                "clusters": [{"name": "c", "cluster": {"server": url}}],
-                "users": [{"name": "u", "user": {"token": "t"}}],
+                "clusters": [{"name": "c", "cluster": {"server": url, **cluster}}],
+                "users": [{"name": "u", "user": dict(user)}],
             }
         )
     )
