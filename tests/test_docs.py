@@ -76,7 +76,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (package / "fewest_tokens.py").write_text(code[1], encoding="utf-8")
     (metadata / "METADATA").write_text("Name: my_package\nVersion: 1\n")
     (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{entry_point[1].replace(chr(34), '')}")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "my_package", raising=False)
     return "fewest_tokens"
 

@@ -35,6 +35,8 @@ def main() -> int:
     except NotReady as error:
         print(f"churn: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     console.print(report(result))
     wrong = result.verdict.wrong
     for what in wrong[:_WRONG_SHOWN]:

@@ -137,7 +137,7 @@ class FleetOwner:
     def lost(self, replica_id: str, reason: str) -> None:
         if replica := self._replicas.get(replica_id):
             replica.reason = reason
-            replica.is_connected = False
+            replica.is_connected = replica.is_serving = False
             self._apply(replica, Event.CONNECTION_LOST, reason)
 
     def identified(self, replica_id: str, boot_id: int) -> None:

@@ -15,7 +15,11 @@ from inference.v1 import admin_pb2_grpc
 
 def drain(arguments: Sequence[str]) -> int:
     """Each command returns 0, 1 where it is refused or the gateway does not answer, 2 where it is not understood."""
-    options = _of_replica("drain", "Give a replica no more requests; those that it has run to their ends.", arguments)
+    options = _of_replica(
+        "drain",
+        "Give a replica no more requests, until undrain or the gateway's end; those that it has run to their ends.",
+        arguments,
+    )
 
     def change(admin: admin_pb2_grpc.AdminStub) -> None:
         request = pb.DrainReplicaRequest(replica_id=options.replica)
@@ -37,7 +41,7 @@ def undrain(arguments: Sequence[str]) -> int:
 
 
 def weight(arguments: Sequence[str]) -> int:
-    parser = admin_parser("weight", "Set a replica's weight.")
+    parser = admin_parser("weight", "Set a replica's weight, until the gateway's end.")
     parser.add_argument("replica", metavar="REPLICA", help="its id, as `inference-gateway fleet` shows it")
     parser.add_argument("weight", metavar="WEIGHT", type=float, help="above 0; 0: the one that discovery gives it")
     options = parser.parse_args(arguments)

@@ -106,6 +106,7 @@ class AdminServicer:
     def DrainReplica(self, request, context):
         """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
         replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+        What they change is kept in memory: a gateway that starts anew goes by its settings and by discovery.
 
         Gives a replica no more requests, over its restarts too; those that it has run to their ends.
         """

@@ -44,6 +44,7 @@ class AdminStub:
     DrainReplica: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DrainReplicaRequest, _admin_pb2.DrainReplicaResponse]
     """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
     replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+    What they change is kept in memory: a gateway that starts anew goes by its settings and by discovery.
 
     Gives a replica no more requests, over its restarts too; those that it has run to their ends.
     """
@@ -72,6 +73,7 @@ class AdminAsyncStub(AdminStub):
     DrainReplica: _aio.UnaryUnaryMultiCallable[_admin_pb2.DrainReplicaRequest, _admin_pb2.DrainReplicaResponse]  # type: ignore[assignment]
     """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
     replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+    What they change is kept in memory: a gateway that starts anew goes by its settings and by discovery.
 
     Gives a replica no more requests, over its restarts too; those that it has run to their ends.
     """
@@ -121,6 +123,7 @@ class AdminServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.DrainReplicaResponse, _abc.Awaitable[_admin_pb2.DrainReplicaResponse]]:
         """Those below change something. Each may be repeated: what is already so stays so. What another asked for before is
         replaced. NOT_FOUND: no such replica or route. INVALID_ARGUMENT: the change was refused whole, and nothing changed.
+        What they change is kept in memory: a gateway that starts anew goes by its settings and by discovery.
 
         Gives a replica no more requests, over its restarts too; those that it has run to their ends.
         """

@@ -62,6 +62,16 @@ def test_a_lost_connection_makes_it_suspect_and_the_next_one_starts_over(seen: S
     assert seen.record().state is ReplicaState.STARTING
 
 
+def test_one_that_died_while_it_was_drained_is_not_ready_when_it_is_undrained(seen: Seen) -> None:
+    seen.make_ready(boot_id=7)
+    seen.owner.drain("a:1")
+    seen.owner.lost("a:1", "socket closed")
+    seen.owner.undrain("a:1")
+    assert seen.record().state is ReplicaState.DRAINING
+    seen.make_ready(boot_id=8)
+    assert seen.record().state is ReplicaState.READY
+
+
 def test_the_same_process_keeps_its_incarnation_over_a_reconnection(seen: Seen) -> None:
     seen.make_ready(boot_id=7)
     seen.owner.lost("a:1", "")
