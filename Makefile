@@ -8,6 +8,8 @@ INTEROP_NODE := tests/interop/node
 # Pyright comes from its own wheel and runs on the Node of another: neither looks for newer versions.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PYRIGHT_PYTHON_GLOBAL_NODE := 0
+# Tests start some 200 processes: without bytecode each of them would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 
@@ -43,20 +45,33 @@ fmt: tools ## Format the code and fix what can be fixed
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# Side by side, each one's output in one piece when it is done; all are run, so that one failure does not hide another.
 .PHONY: check
-check: tools ## Format, lint, imports, types, contract and unit tests
+check: tools ## Format, lint, imports, contract, types and unit tests
+	@echo "lint, types and unit tests, side by side: one or two minutes"
+	@$(MAKE) --no-print-directory --jobs --output-sync --keep-going lint types unit
+
+.PHONY: lint
+lint: tools ## Format, lint, imports and contract
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports --no-logo --no-cache
-	$(BIN)/pyright
 	scripts/proto --check
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/image.binpb
+
+.PHONY: types
+types: tools ## Types
+	$(BIN)/pyright
+
+.PHONY: unit
+unit: tools ## Tests without processes
 	$(PYTEST) -n auto --dist loadfile -m "not e2e and not interop and not vllm"
 
+# They mostly wait, for processes to start and for time to pass, so that two on each core do not disturb each other.
 .PHONY: test
 test: check ## check, and the tests that start processes
-	$(PYTEST) -m e2e
+	$(PYTEST) -n 4 --dist worksteal -m e2e
 
 .PHONY: test-interop
 test-interop: tools .venv-interop/installed $(INTEROP_NODE)/node_modules/installed ## Agents and proxies of other makers

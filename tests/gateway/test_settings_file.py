@@ -148,12 +148,12 @@ def test_a_mistake_in_an_entry_by_name_or_of_a_kind_has_its_line(file: Path) -> 
 NAMES = st.sampled_from(["limits", "replicas", "listen", "address", "x"]) | st.text()
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(NAMES, VALUES))
+@given(st.dictionaries(NAMES, VALUES, max_size=3))
 def test_settings_however_wrong_fail_only_by_one_line(values: dict[str, object]) -> None:
     try:
         load_settings(flags=values)

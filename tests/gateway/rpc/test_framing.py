@@ -89,7 +89,7 @@ def test_a_bomb_is_refused_at_the_limit(encoding: bytes) -> None:
     ("message", "encoding", "reason"),
     [
         (b"not gzip", b"gzip", Reason.INVALID_REQUEST),
-        (gzip.compress(b"cut short")[:-4], b"gzip", Reason.INVALID_REQUEST),
+        (gzip.compress(b"cut short", mtime=0)[:-4], b"gzip", Reason.INVALID_REQUEST),
         (zlib.compress(b"x")[:-1], b"deflate", Reason.INVALID_REQUEST),
         (b"x", b"snappy", Reason.ENCODING_NOT_SUPPORTED),
         (b"x", b"", Reason.INVALID_REQUEST),
