@@ -68,10 +68,10 @@ types: tools ## Types
 unit: tools ## Tests without processes
 	$(PYTEST) -n auto --dist loadfile -m "not e2e and not interop and not vllm"
 
-# They mostly wait, for processes to start and for time to pass, so that two on each core do not disturb each other.
+# They mostly wait, for processes to start and for time to pass: more than one a core.
 .PHONY: test
 test: check ## check, and the tests that start processes
-	$(PYTEST) -n 4 --dist worksteal -m e2e
+	$(PYTEST) -n 3 --dist worksteal -m e2e
 
 .PHONY: test-interop
 test-interop: tools .venv-interop/installed $(INTEROP_NODE)/node_modules/installed ## Agents and proxies of other makers

@@ -36,7 +36,7 @@ class Plan:
     policy: str = "least_connection"
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     """More settings of the gateway, by the names in gateway/config.py."""
-    ready_timeout_s: float = 60.0
+    ready_timeout_s: float = 120.0
 
 
 class Cluster:

@@ -20,6 +20,8 @@ from typing import Self
 _GUARD = ("/bin/sh", "-c", "read line; kill -KILL 0")
 _LISTENING = re.compile(r"listening on (\S+)")
 _LOOK_EVERY_S = 0.02
+# A starved machine takes its time. One that dies instead is noticed at once.
+_START_S = 120.0
 
 
 def inference_gateway(*arguments: str, environment: Path | None = None) -> list[str]:
@@ -48,7 +50,7 @@ class Process:
     def is_running(self) -> bool:
         return self._popen.poll() is None
 
-    def wait_for_line(self, pattern: "re.Pattern[str]" = _LISTENING, timeout_s: float = 30.0) -> "re.Match[str]":
+    def wait_for_line(self, pattern: "re.Pattern[str]" = _LISTENING, timeout_s: float = _START_S) -> "re.Match[str]":
         """Return the first match in the log; by default group 1 is the address of a server's ready line.
 
         Raises NotReady when the process ends or the time is over before that.
@@ -69,7 +71,7 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
 
-    def wait(self, timeout_s: float = 30.0) -> int:
+    def wait(self, timeout_s: float = 60.0) -> int:
         """Return the exit code, negative for a signal. Raises subprocess.TimeoutExpired."""
         return self._popen.wait(timeout_s)
 

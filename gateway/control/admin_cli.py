@@ -1,7 +1,8 @@
 """`inference-gateway fleet`: the replicas that a gateway knows, as a table."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -16,6 +17,7 @@ from inference.v1 import admin_pb2 as pb
 from inference.v1 import admin_pb2_grpc
 
 TIMEOUT_S = 5.0
+_WIDTH_OF_A_PIPE = 160
 _ANSWERS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 
 _STYLES = {
@@ -34,7 +36,11 @@ def fleet(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     def show(admin: admin_pb2_grpc.AdminStub) -> None:
-        Console().print(table(admin.ListReplicas(pb.ListReplicasRequest(), timeout=TIMEOUT_S)))
+        console = wide_console()
+        response = admin.ListReplicas(pb.ListReplicasRequest(), timeout=TIMEOUT_S)
+        console.print(table(response))
+        for reason in reasons(response):
+            console.print(reason, soft_wrap=True)
 
     return ask("fleet", options.admin, show)
 
@@ -60,6 +66,11 @@ def ask(command: str, address: str | None, question: Callable[[admin_pb2_grpc.Ad
     return 0
 
 
+def wide_console() -> Console:
+    """Return one that fits the terminal; where there is none, a row stays one line, for grep."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
+
+
 def complain(command: str, message: str, code: int) -> int:
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     console.print(f"inference-gateway {command}: {message}")
@@ -81,7 +92,7 @@ def table(response: pb.ListReplicasResponse) -> Table:
     """Return one row for each replica, narrow enough for 80 columns."""
     shown = Table(box=box.SIMPLE_HEAD, title=f"fleet, version {response.fleet_version}", title_justify="left")
     shown.add_column("replica", no_wrap=True)
-    shown.add_column("state", overflow="fold", min_width=10)
+    shown.add_column("state", no_wrap=True)
     shown.add_column("models", overflow="fold")
     for name in ("leases", "queued", "running", "cache", "age", "life"):
         shown.add_column(name, justify="right", no_wrap=True)
@@ -99,10 +110,15 @@ def table(response: pb.ListReplicasResponse) -> Table:
 
 
 def state_of(replica: pb.Replica) -> Text:
-    """Return the state, and why it is not the one that is wished for."""
     name = pb.ReplicaState.Name(replica.state).removeprefix("REPLICA_STATE_").lower()
-    text = Text(name, style=_STYLES.get(replica.state, ""))
-    return text if replica.state == pb.REPLICA_STATE_READY else text.append(f": {replica.reason}", style="dim")
+    return Text(name, style=_STYLES.get(replica.state, ""))
+
+
+def reasons(response: pb.ListReplicasResponse) -> Iterator[Text]:
+    """Yield a line for each replica that is not ready: why."""
+    for replica in response.replicas:
+        if replica.state != pb.REPLICA_STATE_READY:
+            yield Text(f"{replica.id} is ").append_text(state_of(replica)).append(f": {replica.reason}", style="dim")
 
 
 def load_of(replica: pb.Replica) -> tuple[str, str, str]:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from google.protobuf.json_format import MessageToJson
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from gateway.control.admin_cli import TIMEOUT_S, admin_parser, ask, complain
+from gateway.control.admin_cli import TIMEOUT_S, admin_parser, ask, complain, wide_console
 from inference.v1 import admin_pb2 as pb
 from inference.v1 import admin_pb2_grpc, inference_pb2
 
@@ -27,7 +26,7 @@ def explain(arguments: Sequence[str]) -> int:
 
     def show(admin: admin_pb2_grpc.AdminStub) -> None:
         response = admin.Explain(request, timeout=TIMEOUT_S)
-        console = Console(highlight=False, markup=False)
+        console = wide_console()
         if options.json:
             console.print(MessageToJson(response, always_print_fields_with_no_presence=True), soft_wrap=True)
         else:
@@ -77,10 +76,10 @@ def headline(response: pb.ExplainResponse) -> str:
 
 
 def table(response: pb.ExplainResponse) -> Table:
-    """Return one row for each replica of the fleet."""
-    shown = Table(box=box.SIMPLE_HEAD)
+    """Return one row for each replica of the fleet, narrow enough for 80 columns."""
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("replica", no_wrap=True)
-    shown.add_column("why", overflow="fold")
+    shown.add_column("why", min_width=16)
     for name in ("load", "wait s", "leases", "ahead", "cached", "weight", "report s"):
         shown.add_column(name, justify="right", no_wrap=True)
     for one in response.considered:

@@ -6,16 +6,16 @@ from itertools import repeat
 from typing import NamedTuple
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from gateway.control.admin_cli import TIMEOUT_S, admin_parser, ask, load_of, state_of
+from gateway.control.admin_cli import TIMEOUT_S, admin_parser, ask, load_of, reasons, state_of, wide_console
 from inference.v1 import admin_pb2 as pb
 from inference.v1 import admin_pb2_grpc
 
-_BAR = 12
+_BAR = 8
 
 
 class Look(NamedTuple):
@@ -34,7 +34,7 @@ def top(arguments: Sequence[str]) -> int:
 
     def watch(admin: admin_pb2_grpc.AdminStub) -> None:
         before = _look(admin)
-        console = Console()
+        console = wide_console()
         with Live(screen(before, before), console=console, screen=console.is_terminal, auto_refresh=False) as live:
             for _ in looks(options.count):
                 time.sleep(max(0.1, options.interval))  # noqa: TID251 (a program of its own, with nothing else to do)
@@ -80,17 +80,18 @@ def screen(before: Look, now: Look) -> Group:
     if new.settings_refused:
         title.append("   the settings last asked for were refused", "red")
     gap = Text("   ")
-    return Group(title, gap.join(traffic), gap.join(latency), _fleet(before, now, passed_s))
+    return Group(title, gap.join(traffic), gap.join(latency), _fleet(before, now, passed_s), *reasons(now.fleet))
 
 
 def _fleet(before: Look, now: Look, passed_s: float) -> Table:
+    """Return one row for each replica, narrow enough for 80 columns."""
     earlier = {each.id: each for each in before.activity.replicas}
     later = {each.id: each for each in now.activity.replicas}
     most = max((replica.requests_in_flight for replica in now.fleet.replicas), default=0)
-    table = Table(box=box.SIMPLE_HEAD, expand=False)
-    table.add_column("replica", no_wrap=True)
-    table.add_column("state", overflow="ellipsis", no_wrap=True, max_width=24)
-    for name in ("weight", "messages/s", "in flight"):
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("replica", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for name in ("weight", "msgs/s", "leases"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", width=_BAR, no_wrap=True)
     for name in ("queued", "running", "cache"):

@@ -26,7 +26,7 @@ def loads(cluster: Cluster) -> list[admin_pb2.LoadReport]:
     return [replica.load for replica in listed.replicas]
 
 
-async def until(is_so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+async def until(is_so: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait for another process to come to a state. Raises TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while not await asyncio.to_thread(is_so):

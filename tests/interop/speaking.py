@@ -3,7 +3,6 @@
 import json
 import os
 import selectors
-import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -105,11 +104,6 @@ REPLICAS: Mapping[str, Sequence[str]] = {
     "grpc-js": (NODE, str(HERE / "node" / "replica.js")),
     "grpclib": (OTHER_PYTHON, str(PYTHON / "grpclib_replica.py")),
 }
-
-
-def find_program(name: str) -> str | None:
-    """Return the path of a program of Debian's, where it is installed."""
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
 def start_agent(name: str, descriptor_set: Path) -> AgentProcess:

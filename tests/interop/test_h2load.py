@@ -1,5 +1,6 @@
 """nghttp2's load generator: an HTTP/2 stack that knows nothing of gRPC."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import pytest
 from benchmarks.cluster import Cluster
 from inference.v1 import inference_pb2 as pb
 from tests.end_to_end.observe import samples, total
-from tests.interop.speaking import find_program
 
 pytestmark = pytest.mark.interop
 
@@ -24,7 +24,7 @@ def test_h2load(cluster: Cluster, tmp_path: Path, windows: tuple[str, ...]) -> N
     body.write_bytes(b"\0" + len(serialized).to_bytes(4, "big") + serialized)
     headers = ("-H", "content-type: application/grpc", "-H", "te: trailers")
     load = ("-n", str(REQUESTS), "-c", "5", "-m", "20", "-d", str(body))
-    h2load = find_program("h2load")
+    h2load = shutil.which("h2load")
     if h2load is None:
         pytest.skip("h2load is not installed: apt-get install nghttp2-client")
     before = samples(cluster)

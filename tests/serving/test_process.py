@@ -175,7 +175,7 @@ def test_a_setting_that_cannot_be_used_is_one_line(flags: list[str], line: str) 
     command = inference_gateway(
         "replica", "--model", "m", "--listen", "127.0.0.1:0", "--metrics-listen", "none", *flags
     )
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", f"inference-gateway replica: {line}\n")
 
 
@@ -194,6 +194,6 @@ def test_a_port_in_use_is_one_line(flag: str) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         flags = {"--model": "m", "--listen": "127.0.0.1:0", "--metrics-listen": "127.0.0.1:0", flag: address}
         command = inference_gateway("replica", *[word for pair in flags.items() for word in pair])
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert re.fullmatch(rf"inference-gateway replica: [a-z_]+: {address}[^\n]*\n", ran.stderr)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gateway.config import HealthSettings, ReplicaSettings, Settings
 from gateway.control.admin import Admin
-from gateway.control.admin_cli import fleet, table
+from gateway.control.admin_cli import fleet, reasons, table
 from gateway.control.fleet_owner import FleetOwner, ModelOffer
 from gateway.control.reconfiguration import Reconfiguration
 from gateway.control.services import running_server
@@ -77,7 +77,8 @@ async def test_the_command_prints_a_row_for_each_replica(tmp_path: Path) -> None
     assert isinstance(console.file, io.StringIO)
     rows = [line.split() for line in console.file.getvalue().splitlines()]
     assert "one ready l, m 2 1 4 38% 1.5s 1".split() in rows
-    assert "b:1 starting: not yet connected - 0 - - - - 0".split() in rows
+    assert "b:1 starting - 0 - - - - 0".split() in rows
+    assert [str(reason) for reason in reasons(response)] == ["b:1 is starting: not yet connected"]
 
 
 def test_the_command_says_so_when_no_gateway_answers(

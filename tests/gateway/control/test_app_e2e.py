@@ -158,7 +158,9 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         them.program.signal(signal.SIGTERM)
         them.program.signal(signal.SIGINT)
         them.program.signal(signal.SIGTERM)
-        assert await them.program.exit_code() in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+        # The last one may come when Python has given its handlers back already, and then ends it by itself.
+        ends = (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM)
+        assert await them.program.exit_code() in ends
         assert not worker.is_running()
         with pytest.raises(grpc.aio.AioRpcError):
             await rest_of(call)

@@ -37,7 +37,7 @@ def look(at_s: float, requests: int, failed: int, messages: int, *counts: int) -
 
 
 def shown(before: Look, now: Look) -> str:
-    console = Console(file=io.StringIO(), width=140)
+    console = Console(file=io.StringIO(), width=80)
     console.print(screen(before, now))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -49,8 +49,9 @@ def test_it_shows_what_happened_between_two_looks() -> None:
     assert "1 of 2 replicas ready policy power_of_two the settings last asked for were refused" in words
     assert "requests/s 20.0 failed/s 1.0 messages/s 2000 in flight 12 waiting 3" in words
     assert "first token p50 ≤ 250 ms p95 ≤ 250 ms" in words
-    assert "vllm-1 ready 1 2000 12 ████████████ 2 10 42%" in words
-    assert "vllm-2 draining: drained by an… 0.5 0 0 - - -" in words
+    assert "vllm-1 ready 1 2000 12 ████████ 2 10 42%" in words
+    assert "vllm-2 draining 0.5 0 0 - - -" in words
+    assert "vllm-2 is draining: drained by an operator" in words
 
 
 def test_at_first_and_without_requests_there_is_nothing_to_say() -> None:
