@@ -22,7 +22,7 @@ from gateway.config.discovery import (
 )
 from gateway.config.health import HealthSettings
 from gateway.config.limits import LimitSettings, RateSettings
-from gateway.config.routes import AliasSettings, RouteSettings, ZoneSettings
+from gateway.config.routes import AliasSettings, RouteSettings, ShadowSettings, ZoneSettings
 from gateway.config.tls import AgentTlsSettings, ReplicaTlsSettings, TlsSettings
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "ReplicaTlsSettings",
     "RouteSettings",
     "Settings",
+    "ShadowSettings",
     "Source",
     "SourceSettings",
     "SrvSource",
@@ -68,6 +69,7 @@ LIVE = frozenset(
             "explain_to",
             "shadow",
             "agent_connections",
+            "health",
         ),
         *("opaque_services", "grace_s", "drain_pause_s", "log_level"),
     )
@@ -159,8 +161,8 @@ class Settings(Strict, frozen=True):
     """From NOT_SERVING to the closed listener, so that agents' balancers have seen it."""
     parking_s: Seconds = 0.0
     """How long a request waits for a replica to become ready, before it is refused."""
-    shadow: tuple[str, ...] = ()
-    """Policies that are asked as well and only counted, with default options."""
+    shadow: tuple[str | ShadowSettings, ...] = ()
+    """Policies that are asked as well and only counted; a name alone has default options."""
     explain_to: tuple[str, ...] = ()
     """SPIFFE ids of agents that are told why a replica was picked, if they ask by `x-gateway-explain: 1`; `*`: all."""
     limits: LimitSettings = LimitSettings()

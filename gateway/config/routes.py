@@ -5,6 +5,17 @@ from typing import Any
 from gateway.config.base import Strict
 
 
+class ShadowSettings(Strict, frozen=True, kw_only=True):
+    """A policy that is asked as well and only counted."""
+
+    policy: str
+    """As a policy that decides is named."""
+    policy_options: dict[str, Any] = {}
+    """Of this policy."""
+    name: str = ""
+    """In metrics. Empty: the policy's own; the same policy twice needs two."""
+
+
 class RouteSettings(Strict, frozen=True, kw_only=True):
     """Which requests, to which replicas, by which policy. The first route that matches a request is its route."""
 
@@ -20,7 +31,7 @@ class RouteSettings(Strict, frozen=True, kw_only=True):
     """Empty: the gateway's own."""
     policy_options: dict[str, Any] = {}
     """Of the route's own policy."""
-    shadow: tuple[str, ...] = ()
+    shadow: tuple[str | ShadowSettings, ...] = ()
     """Policies that are asked as well and only counted. Empty: the gateway's."""
 
     def __post_init__(self) -> None:

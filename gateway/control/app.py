@@ -238,6 +238,7 @@ class Control:
         self._workers.tell(Reconfigure(new))
         if (old.replicas, old.discovery) != (new.replicas, new.discovery):
             self._discovery.follow(new)
+        self._owner.judge_by(new.health)
         for supervisor in self._supervisors:
             supervisor.settings = new
         logging.getLogger().setLevel(new.log_level.upper())
@@ -263,8 +264,7 @@ class Control:
         return self._certificates.material if self._certificates is not None else Material()
 
     def _on_accepted(self, accepted: socket) -> bool:
-        took = self._workers.hand_over(accepted)
-        if took:
+        if took := self._workers.hand_over(accepted):
             self._metrics.accepted.add()
         return took
 

@@ -64,6 +64,13 @@ class FleetOwner:
             for replica in self._replicas.values()
         )
 
+    def judge_by(self, health: HealthSettings) -> None:
+        """Go by other settings from the next event on: nothing that has happened is forgotten."""
+        self._health = health
+        for replica in self._replicas.values():
+            replica.conduct.settings = health
+        self._changed(Change.FLEET)  # whether ejected ones are used decides whether the gateway is ready
+
     # From discovery.
 
     def assign(self, wanted: Iterable[ReplicaSettings]) -> None:

@@ -9,7 +9,7 @@ from gateway.dispatch.prediction import first_token_times
 from gateway.errors import SettingsError
 from gateway.metrics import Registry
 from gateway.policies.base import Policy
-from gateway.policies.chosen import choose_shadows, shadow_names
+from gateway.policies.chosen import choose_shadows, shadows_of
 from gateway.types import Facts, View
 
 __all__ = ["LIVE", "Shadows"]
@@ -53,7 +53,7 @@ class Shadows:
 
     def use(self, settings: Settings, rng: random.Random) -> None:
         """Take over those that settings name; what they remember of other requests stays, where they stay the same."""
-        chosen = settings.zone, shadow_names(settings)
+        chosen = settings.zone, shadows_of(settings)
         if chosen == self._chosen:
             return
         self._chosen = chosen

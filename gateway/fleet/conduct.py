@@ -22,7 +22,8 @@ class Conduct:
     state that came out by `entered`."""
 
     def __init__(self, settings: HealthSettings, now_s: float) -> None:
-        self._settings = settings
+        self.settings = settings
+        """May be replaced: what has happened stays, and is judged anew."""
         self._failures = 0
         self._ejections = 0
         self._ejected_at = -inf
@@ -39,7 +40,7 @@ class Conduct:
         self._entered_at = now_s
         self._is_stalled = cause is Event.PROGRESS_STALLED and after is ReplicaState.SUSPECT
         if after is ReplicaState.EJECTED:
-            if now_s - self._ejected_at > self._ejection_s() + self._settings.ejection_max_s:
+            if now_s - self._ejected_at > self._ejection_s() + self.settings.ejection_max_s:
                 self._ejections = 0
             self._ejections += 1
             self._ejected_at = now_s
@@ -57,7 +58,7 @@ class Conduct:
             return Event.PROBE_SUCCEEDED if is_good else Event.PROBE_FAILED
         if is_good:
             return self.heard(now_s, state)
-        return Event.FAILURES_EXCEEDED if self._failures >= self._settings.failures and state in _JUDGED else None
+        return Event.FAILURES_EXCEEDED if self._failures >= self.settings.failures and state in _JUDGED else None
 
     def heard(self, at: float, state: ReplicaState) -> Event | None:
         """Something came from it at that instant, or its engine got on."""
@@ -78,19 +79,19 @@ class Conduct:
         age_s = now_s - self._entered_at
         if state is ReplicaState.EJECTED and age_s >= self._ejection_s():
             return Event.EJECTION_ENDED
-        if state is ReplicaState.SUSPECT and self._is_stalled and age_s >= self._settings.suspect_s:
+        if state is ReplicaState.SUSPECT and self._is_stalled and age_s >= self.settings.suspect_s:
             return Event.PROBE_FAILED
         return None
 
     def slow_start(self, now_s: float) -> float:
         """Return what is its share of its own weight: it rises to 1 within the window after it became ready."""
-        window_s = self._settings.slow_start_s
+        window_s = self.settings.slow_start_s
         if self._slow_since is None or window_s == 0:
             return 1.0
         return min(1.0, max(_LEAST_SHARE, (now_s - self._slow_since) / window_s))
 
     def _ejection_s(self) -> float:
-        return min(self._settings.ejection_s * self._ejections, self._settings.ejection_max_s)
+        return min(self.settings.ejection_s * self._ejections, self.settings.ejection_max_s)
 
 
 _JUDGED = (ReplicaState.READY, ReplicaState.SUSPECT)

@@ -52,6 +52,15 @@ class Fleet:
         self._looked_at = -LOOK_INTERVAL_S
         self._notify: Callable[[], None] = lambda: None
 
+    @property
+    def panic_share(self) -> float:
+        return self._views.panic_share
+
+    @panic_share.setter
+    def panic_share(self, share: float) -> None:
+        self._views.panic_share = share
+        self._forget()
+
     def on_change(self, notify: Callable[[], None]) -> None:
         """Call `notify` whenever a request that had to wait may be worth another try."""
         self._notify = notify

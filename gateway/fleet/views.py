@@ -51,7 +51,7 @@ class Views:
 
     def __init__(self, counters: Counters, panic_share: float = 0.5) -> None:
         self._counters = counters
-        self._panic_share = panic_share
+        self.panic_share = panic_share
         self._candidates: dict[Wanted, Candidates] = {}
         self._stale: set[Replica] = set()
 
@@ -84,7 +84,7 @@ class Views:
         that our judgement is wrong than that so many are bad, and the rest would not bear the load (Envoy's panic)."""
         usable = [replica for replica in replicas if replica.record.state in USABLE]
         healthy = sum(replica.is_healthy for replica in usable)
-        is_panic = healthy < self._panic_share * len(usable)
+        is_panic = healthy < self.panic_share * len(usable)
         chosen = [replica for replica in usable if replica.is_reachable and self._may_take(replica, is_panic)]
         return Candidates([replica.view(self._counters) for replica in chosen], is_panic=is_panic)
 

@@ -4,13 +4,13 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gateway.config import Settings
+from gateway.config import Settings, ShadowSettings
 from gateway.errors import SettingsError
 from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.policies.zone_aware import ZoneAware
 
-__all__ = ["Chosen", "choose", "choose_shadows", "is_same_choice", "shadow_names"]
+__all__ = ["Chosen", "choose", "choose_shadows", "is_same_choice", "shadows_of"]
 
 
 class Chosen(NamedTuple):
@@ -32,19 +32,17 @@ def choose(settings: Settings, rng: random.Random) -> Chosen:
 def choose_shadows(settings: Settings, rng: random.Random) -> Mapping[str, Mapping[str, Policy]]:
     """Make those in the shadow, by route and name: the gateway's own, under no name, and those of routes that name
     some. Nothing where no setting names any. Raises SettingsError."""
-    named = shadow_names(settings)
+    named = shadows_of(settings)
     if not any(named.values()):
         return {}
     try:
-        return {
-            route: {name: _zoned(build(name, random.Random(rng.random())), settings) for name in names}
-            for route, names in named.items()
-        }
+        return {route: _shadows(listed, settings, rng) for route, listed in named.items()}
     except SettingsError as error:
         raise SettingsError(f"shadow: {error}") from error
 
 
-def shadow_names(settings: Settings) -> Mapping[str, Sequence[str]]:
+def shadows_of(settings: Settings) -> Mapping[str, Sequence[str | ShadowSettings]]:
+    """Return what is asked beside the live policy, by route; the gateway's own under no name."""
     return {"": settings.shadow} | {route.name: route.shadow for route in settings.routes if route.shadow}
 
 
@@ -58,6 +56,17 @@ def _named(settings: Settings) -> list[tuple[str, str, dict[str, Any]]]:
     own = settings.policy, settings.policy_options
     routed = ((route.name, route.policy, route.policy_options) for route in settings.routes)
     return [("", *own), *((name, policy, options) if policy else (name, *own) for name, policy, options in routed)]
+
+
+def _shadows(listed: Sequence[str | ShadowSettings], settings: Settings, rng: random.Random) -> Mapping[str, Policy]:
+    made: dict[str, Policy] = {}
+    for each in listed:
+        shadow = ShadowSettings(policy=each) if isinstance(each, str) else each
+        name = shadow.name or shadow.policy
+        if name in made:
+            raise SettingsError(f"two are called {name}: give one another name")
+        made[name] = _zoned(build(shadow.policy, random.Random(rng.random()), shadow.policy_options), settings)
+    return made
 
 
 def _zoned(policy: Policy, settings: Settings) -> Policy:

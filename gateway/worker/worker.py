@@ -91,7 +91,7 @@ class Worker:
         """Connections that are handed over and not yet among the agents'."""
         worker_id, rows = configure.worker_id, Rows(memory, configure.workers)
         counters = SharedCounters(rows, worker_id, is_ordered=IS_ORDERED)
-        self._fleet = Fleet(counters, settings.health.panic_share)
+        self._fleet = Fleet(counters)
         self._news = News(self._on_news)
         heard = self._news.add if configure.workers > 1 else _nobody_asks
         self._prefixes = PrefixIndex(configure.gateway_id.encode(), settings.prefix_index_blocks, heard)
@@ -204,13 +204,12 @@ class Worker:
 
     def _prepare(self, message: Prepare) -> Prepared:
         """Try what `_reconfigure` will do."""
-        error = ""
         try:
             choose(message.settings, self._rng)
             Routes(message.settings)
         except SettingsError as reason:
-            error = str(reason)
-        return Prepared(message.id, error)
+            return Prepared(message.id, str(reason))
+        return Prepared(message.id, "")
 
     def _reconfigure(self, settings: Settings) -> None:
         """Take these settings over, between two dispatches: requests that run and connections that are up stay."""
@@ -229,6 +228,7 @@ class Worker:
         self._admission.mark_dirty()
 
     def _watch(self, settings: Settings) -> None:
+        self._fleet.panic_share = settings.health.panic_share
         self._relay.explain_to = frozenset(settings.explain_to)
         self._ledger.on_expected, self._dispatcher.shadows = self._shadows.first_token, self._shadows
         self._shadows.use(settings, self._rng)

@@ -186,6 +186,18 @@ def test_no_more_than_the_share_of_the_fleet_is_ejected_but_one_always_may_be() 
     assert states(alone) == [ReplicaState.EJECTED]
 
 
+def test_other_settings_hold_from_the_next_event_on_and_nothing_is_forgotten() -> None:
+    seen = ready_fleet(2)
+    fail(seen, "r0:1", 2)
+    seen.owner.judge_by(HealthSettings(failures=3, ejection_s=7, panic_share=0))
+    fail(seen, "r0:1")
+    assert states(seen) == [ReplicaState.EJECTED, ReplicaState.READY]
+    seen.owner.judge_by(HealthSettings(ejection_s=5))
+    seen.now_s += 6
+    seen.owner.tick()
+    assert states(seen) == [ReplicaState.PROBATION, ReplicaState.READY]
+
+
 def test_while_panic_uses_an_ejected_replica_the_gateway_serves() -> None:
     alone = ready_fleet(1)
     fail(alone, "r0:1", 5)

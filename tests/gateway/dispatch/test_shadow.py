@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from gateway.config import RouteSettings, Settings
+from gateway.config import RouteSettings, Settings, ShadowSettings
 from gateway.dispatch.shadow import LIVE, Shadows
 from gateway.errors import SettingsError
 from gateway.fleet.leases import Lease
@@ -129,3 +129,16 @@ def test_routes_have_their_own_or_the_gateways() -> None:
     assert choose_shadows(Settings(), random.Random(0)) == {}
     with pytest.raises(SettingsError, match=r"^shadow: policy: 'slow' is none of"):
         choose_shadows(Settings(shadow=("slow",)), random.Random(0))
+
+
+def test_the_same_policy_is_compared_with_other_options_under_another_name() -> None:
+    near = ShadowSettings(policy="prefix_affinity", policy_options={"bound": 1.1}, name="near")
+    made = choose_shadows(Settings(shadow=("prefix_affinity", near)), random.Random(0))
+    assert list(made[""]) == ["prefix_affinity", "near"]
+    with pytest.raises(SettingsError, match=r"^shadow: two are called random: give one another name$"):
+        choose_shadows(Settings(shadow=("random", ShadowSettings(policy="random"))), random.Random(0))
+    with pytest.raises(SettingsError, match=r"^shadow: .*bound"):
+        choose_shadows(
+            Settings(shadow=(ShadowSettings(policy="prefix_affinity", policy_options={"bound": 0.1}),)),
+            random.Random(0),
+        )

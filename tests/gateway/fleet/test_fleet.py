@@ -52,6 +52,8 @@ def test_need_can_be_switched_off() -> None:
     fleet = Fleet(LocalCounters(), panic_share=0.0)
     fleet.apply(Snapshot(1, (row("a", ReplicaState.SUSPECT),)))
     assert list(fleet.views(facts())) == []
+    fleet.panic_share = 0.5
+    assert len(fleet.views(facts())) == 1
 
 
 def test_says_which_replicas_have_just_become_doubtful() -> None:
