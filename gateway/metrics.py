@@ -1,11 +1,10 @@
-"""Counters, gauges and histograms for the token path: a plain list each, no lock, no import of a metrics library.
+"""What a process counts, by name and labels.
 
 Each process has one `Registry`; control asks workers for their `dump`, merges them, and exposes the sum.
 """
 
 import os
 import resource
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from itertools import chain
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from msgspec import Struct
+
+from gateway.instruments import Counter, Gauge, Histogram
 
 OTHER = "other"
 """The label value of what is not known by name: labels never come from the wire unchecked."""
@@ -49,46 +50,6 @@ class Family(Struct, array_like=True):
     bounds: tuple[float, ...]
     """Upper bounds of a histogram's buckets, inclusive."""
     samples: list[Sample]
-
-
-class Counter:
-    """Only rises."""
-
-    __slots__ = ("values",)
-
-    def __init__(self) -> None:
-        self.values = [0.0]
-
-    def add(self, n: float = 1.0) -> None:
-        self.values[0] += n
-
-
-class Gauge:
-    """Rises and falls. Over processes gauges are summed: give those that must not be a label for the process."""
-
-    __slots__ = ("values",)
-
-    def __init__(self) -> None:
-        self.values = [0.0]
-
-    def add(self, n: float) -> None:
-        self.values[0] += n
-
-    def set(self, value: float) -> None:
-        self.values[0] = value
-
-
-class Histogram:
-    __slots__ = ("_bounds", "values")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self.values = [0.0] * (len(bounds) + 2)
-
-    def observe(self, value: float) -> None:
-        values = self.values
-        values[bisect_left(self._bounds, value)] += 1.0
-        values[-1] += value
 
 
 Child = TypeVar("Child", Counter, Gauge, Histogram)

@@ -16,6 +16,7 @@ from mypyc.build import mypycify
 from setuptools import Distribution
 
 HOT = (
+    "gateway/instruments.py",
     "gateway/http2/block.py",
     "gateway/http2/budget.py",
     "gateway/http2/connection.py",

@@ -18,7 +18,8 @@ from gateway.http2.streams import Stream, StreamReceiver
 
 __all__ = ["Connection", "ConnectionOwner"]
 
-_unpack_head = frames.HEAD.unpack_from
+_read_head = frames.read_head
+_NO_STREAMS: dict[int, Stream] = {}
 _HEADERS_EFFORT = 16
 """What a header list costs, and the request that it begins, in frames without either."""
 _MAX_HEAD = frames.MAX_FRAME_BYTES << 8 | 0xFF
@@ -37,12 +38,14 @@ class Connection(Control):
         clock: Callable[[], float],
         http1_answer: bytes = b"",
     ) -> None:
-        """`clock` is monotonic, seconds; it is never asked for a token. `http1_answer` goes to a peer that speaks
-        HTTP/1 to a server."""
+        """`clock` is monotonic, seconds; it is asked once for what was read at once. `http1_answer` goes to a peer that
+        speaks HTTP/1 to a server."""
         super().__init__(owner, is_server=is_server, limits=limits, codec=codec, clock=clock)
         self._http1_answer = http1_answer
         self.spoken = Greeting.UNDECIDED
         """Servers: what the peer spoke first."""
+        self.received_at = 0.0
+        """When the bytes came that are being looked at."""
         self._rest = b""
         self._awaits_settings = True
         self.has_more = False
@@ -82,6 +85,7 @@ class Connection(Control):
         if self.has_failed:
             self.has_more = False
             return
+        self.received_at = self._clock()
         if self._rest:
             data = self._rest + data
         try:
@@ -117,19 +121,19 @@ class Connection(Control):
         """Return where the first incomplete frame begins. DATA of a plain stream, which is every token, goes from here
         to its receiver; all else is for `_receive_frame`."""
         length = len(data)
-        streams = self.streams
+        # Inside a header block no frame is plain DATA.
+        streams = self.streams if self._block is None else _NO_STREAMS
         room = self._receive_window
-        in_block = self._block is not None
         effort = self.limits.turn_frames
         while length - position >= 9:
-            head, flags, stream_id = _unpack_head(data, position)
+            head, flags, stream_id = _read_head(data, position)
             if head > _MAX_HEAD:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame is too large")
             size = head >> 8
             end = position + 9 + size
             if end > length:
                 break
-            if size and not (flags or head & 0xFF or in_block):
+            if size and not (flags or head & 0xFF):
                 stream = streams.get(stream_id)
                 if stream is not None and stream.is_plain and size <= stream.receive_window and size <= room:
                     stream.receive_window -= size
@@ -147,7 +151,7 @@ class Connection(Control):
             if self.has_failed or effort <= 0:
                 break
             room = self._receive_window
-            in_block = self._block is not None
+            streams = self.streams if self._block is None else _NO_STREAMS
         self._receive_window = room
         self.has_more = effort <= 0 and position < length
         return position

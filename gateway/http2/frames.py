@@ -1,6 +1,6 @@
 """Frames on the wire (RFC 9113, sections 4 and 6)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from struct import Struct
 
@@ -20,6 +20,7 @@ HEADER = Struct(">HBBBI")
 """Length (16 high bits, 8 low bits), type, flags, stream id (its top bit is reserved)."""
 HEAD = Struct(">IBI")
 """The same nine bytes for those in a hurry: length and type as one number, flags, stream id."""
+read_head: Callable[[bytes, int], tuple[int, int, int]] = HEAD.unpack_from
 
 DATA = 0
 HEADERS = 1

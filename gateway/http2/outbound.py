@@ -9,7 +9,6 @@ from gateway.http2.headers import EMPTY_TABLE, Fields, HeaderEncoder
 from gateway.http2.streams import TRANSITIONS, Event, ResetStreams, State, Stream, Verdict
 
 _REMEMBERED_RESETS = 256
-_pack_header = frames.HEAD.pack
 
 
 class Outbound:
@@ -66,7 +65,7 @@ class Outbound:
         out = self.out
         if not out:
             self._on_output()
-        out.append(_pack_header(size << 8, 0, stream.id) + data[start + 9 : end])
+        out.append(data[start : start + 5] + stream.wire_id + data[start + 9 : end])
         return True
 
     def send_headers(self, stream: Stream, fields: Fields, *, is_end: bool = False) -> None:

@@ -127,10 +127,12 @@ class Stream:
         "state",
         "uncredited",
         "wants_end",
+        "wire_id",
     )
 
     def __init__(self, stream_id: int, send_window: int, receive_window: int, receiver: StreamReceiver) -> None:
         self.id = stream_id
+        self.wire_id = stream_id.to_bytes(4, "big")
         self.state = State.OPEN
         self.is_receiving = True
         """The state allows DATA from the peer."""

@@ -45,7 +45,7 @@ class AgentConnection(SocketConnection):
     http1_answer = HTTP1_ANSWER
 
     def __init__(self, relay: "Relay") -> None:
-        super().__init__(relay.flusher, relay.codec, relay.agent_limits)
+        super().__init__(relay.shared, relay.agent_limits)
         self._relay = relay
         self._handshake: Timer | None = None
         self._session: Session | None = None

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from gateway.channel.messages import OutcomeKind
 from gateway.errors import Failure, Reason
 from gateway.fleet.leases import Lease
+from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Fields
 from gateway.http2.streams import State, Stream
 from gateway.relay.replica_connection import ReplicaConnection
 from gateway.rpc import orca
 from gateway.rpc.call import GATEWAY_ID
-from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, WholeMessages, unpack_prefix
+from gateway.rpc.framing import OPENINGS, MalformedFraming, WholeMessages
 from gateway.rpc.status import Code, Status, code_of_http_status
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _FAULTS = frozenset(str(int(code)).encode() for code in (Code.UNKNOWN, Code.INTE
 
 _UNAVAILABLE = str(int(Code.UNAVAILABLE)).encode()
 """Another replica may do it: this one drains, or its engine is gone."""
-_NO_PREFIX = (0, 0)
 _CREDIT_STEP_BYTES = 16 * 1024
 """Credit is counted in steps of this: far below half a window, at which the replica is told."""
 _SENDING = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
@@ -38,17 +38,17 @@ class Attempt:
     """The replica's stream of an exchange, from the lease to the stream's end (http2.streams.StreamReceiver)."""
 
     __slots__ = (
+        "_agent",
         "_agent_stream",
-        "_clock",
         "_credited_ahead",
         "_exchange",
-        "_forward",
         "_forwarded_bytes",
+        "_gaps",
         "_headers",
         "_last_at",
         "_messages",
         "_metrics",
-        "_observe_gap",
+        "_replica",
         "connection",
         "is_over",
         "lease",
@@ -63,15 +63,16 @@ class Attempt:
         self.is_over = False
         self._exchange = exchange
         self._headers: Fields | None = None
-        self._last_at: float | None = None
+        self._last_at = 0.0
+        """When the replica's last data came; 0 before the first."""
+        self._replica: Connection | None = None
         self._credited_ahead = 0
         """Bytes held here that the replica was already credited."""
         self._forwarded_bytes = 0
         """Taken by the agent's side, and not yet credited."""
-        self._clock = exchange.relay.clock
         self._metrics = exchange.relay.metrics.tokens_of(self.replica_id)
-        self._observe_gap = self._metrics.inter_token.observe
-        self._forward = exchange.agent.http2.forward
+        self._gaps = self._metrics.inter_token
+        self._agent = exchange.agent.http2
         self._agent_stream = exchange.stream
         hold_bytes = exchange.relay.limits.held_tail_bytes
         self._messages = WholeMessages(hold_bytes) if exchange.method.can_continue else None
@@ -88,7 +89,7 @@ class Attempt:
     @property
     def heard_at(self) -> float | None:
         """When the replica's last data came."""
-        return self._last_at
+        return self._last_at or None
 
     @property
     def is_held_up(self) -> bool:
@@ -103,12 +104,13 @@ class Attempt:
         """There is a connection with room for one more stream: begin it."""
         exchange = self._exchange
         self.connection = connection
+        self._replica = replica = connection.http2
         call = exchange.call
         # Control answers each gateway in front for itself.
         gateway_id = exchange.relay.gateway_id if self.lease is not None else (GATEWAY_ID, call.gateway_id)
-        more = [*call.timeout_at(self._clock()), gateway_id]
+        more = [*call.timeout_at(exchange.relay.clock()), gateway_id]
         is_empty = exchange.body.is_whole and not exchange.body.chunks
-        self.stream = connection.http2.open_stream(call.fields, self, more=more, is_end=is_empty)
+        self.stream = replica.open_stream(call.fields, self, more=more, is_end=is_empty)
         exchange.relay.witness.begun(self)
         exchange.send_request(self)
 
@@ -132,22 +134,21 @@ class Attempt:
 
     def on_data(self, data: bytes, start: int, end: int) -> None:
         # Every token passes here: what it needs of others stands in attributes of this object.
-        now_s = self._clock()
-        last_at = self._last_at
-        self._last_at = now_s
-        if last_at is None:
-            self._on_first_data(now_s)
+        assert self._replica is not None
+        now_s = self._replica.received_at
+        if self._last_at:
+            self._gaps.observe(now_s - self._last_at)
         else:
-            self._observe_gap(now_s - last_at)
+            self._on_first_data(now_s)
+        self._last_at = now_s
         size = end - start - 9
         messages = self._messages
         if messages is not None:
-            flag, length = unpack_prefix(data, start + 9) if size >= PREFIX_BYTES else _NO_PREFIX
-            if length + PREFIX_BYTES != size or flag > 1 or not messages.is_at_boundary:
+            if not messages.is_at_boundary or data[start + 9 : start + 14] != OPENINGS[size]:
                 self._on_pieces(messages, data[start + 9 : end])
                 return
             messages.messages += 1
-        if self._forward(self._agent_stream, data, start, end):
+        if self._agent.forward(self._agent_stream, data, start, end):
             self._forwarded_bytes += size
             if self._forwarded_bytes >= _CREDIT_STEP_BYTES:
                 self.credit(0)
@@ -159,7 +160,7 @@ class Attempt:
         self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream without a status"))
 
     def on_reset(self, code: int) -> None:
-        if code == ErrorCode.REFUSED_STREAM and self._headers is None and self._last_at is None:
+        if code == ErrorCode.REFUSED_STREAM and self._headers is None and not self._last_at:
             self._end()
             self._exchange.on_unprocessed(Failure(Reason.REPLICA_UNREACHABLE, "the replica refused the stream"))
         elif code == ErrorCode.ENHANCE_YOUR_CALM:
@@ -250,7 +251,7 @@ class Attempt:
         self._tell(OutcomeKind.FAILED if trailers[b"grpc-status"] in _FAULTS else OutcomeKind.ANSWERED)
         report = fields.get(orca.TRAILER)
         if report is not None:
-            usage = self._exchange.relay.witness.reported(self.lease, report, self._clock())
+            usage = self._exchange.relay.witness.reported(self.lease, report, self._exchange.relay.clock())
             if self._exchange.front is not None:
                 self._exchange.front.usage = usage
 

@@ -11,17 +11,17 @@ from gateway.dispatch.admission import Admission
 from gateway.dispatch.own_load import OwnLoad
 from gateway.dispatch.routes import Routes
 from gateway.fleet.fleet import FleetChange
-from gateway.http2.headers import Codec, Field
+from gateway.http2.headers import Field
 from gateway.http2.limits import Limits
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.attempt import Attempt
-from gateway.relay.flusher import Flusher
 from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import agent_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool
+from gateway.relay.socket_connection import Shared
 from gateway.relay.timer import Timer
 from gateway.relay.witness import Witness
 
@@ -37,10 +37,7 @@ class Relay:
     metrics: RelayMetrics
     handshakes: Handshakes
     witness: Witness
-    flusher: Flusher
-    codec: Codec
-    clock: Callable[[], float]
-    """Monotonic, seconds."""
+    shared: Shared
     call_later: Callable[[float, Callable[[], None]], Timer]
     pushback: Callable[[], float]
     """After how many seconds to try again, where nothing better is known."""
@@ -56,6 +53,8 @@ class Relay:
     rng: random.Random
     on_counts: Callable[[], None]
     """There are more connections or streams than before, or fewer connections."""
+    clock: Callable[[], float] = field(init=False)
+    """Monotonic, seconds."""
     explain_to: frozenset[str] = field(default=frozenset(), init=False)
     """SPIFFE ids of agents that may ask why; `*`: all may."""
     agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
@@ -67,6 +66,7 @@ class Relay:
     _idle: "asyncio.Future[None] | None" = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        self.clock = self.shared.clock
         self.peers = Peers(self.limits)
         self.limit(self.limits)
 

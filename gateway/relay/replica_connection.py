@@ -6,10 +6,8 @@ from typing import NamedTuple, Protocol
 from gateway.config import split_address
 from gateway.errors import Limit
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Codec
 from gateway.http2.limits import Limits
-from gateway.relay.flusher import Flusher
-from gateway.relay.socket_connection import SocketConnection
+from gateway.relay.socket_connection import Shared, SocketConnection
 from gateway.relay.tls_socket import Session, TlsSocket
 from gateway.tls.contexts import Contexts
 from gateway.tls.faults import MEANINGS, Cause, HandshakeFault
@@ -41,10 +39,8 @@ class ReplicaConnection(SocketConnection):
 
     is_server = False
 
-    def __init__(
-        self, flusher: Flusher, codec: Codec, limits: Limits, watcher: ConnectionWatcher, ready: asyncio.Future[None]
-    ) -> None:
-        super().__init__(flusher, codec, limits)
+    def __init__(self, shared: Shared, limits: Limits, watcher: ConnectionWatcher, ready: asyncio.Future[None]) -> None:
+        super().__init__(shared, limits)
         self._watcher = watcher
         self._ready = ready
         self.is_ready = False
@@ -113,16 +109,15 @@ class Connector:
     """Opens connections to HOST:PORT, by TLS where there is a context for it, or to a Unix socket where the address is
     a path."""
 
-    def __init__(self, flusher: Flusher, codec: Codec, limits: Limits, contexts: Contexts) -> None:
-        self._flusher = flusher
-        self._codec = codec
+    def __init__(self, shared: Shared, limits: Limits, contexts: Contexts) -> None:
+        self._shared = shared
         self.limits = limits
         self._contexts = contexts
 
     async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
         """Return a connection that is ready. Raises OSError."""
         loop = asyncio.get_running_loop()
-        connection = ReplicaConnection(self._flusher, self._codec, self.limits, watcher, loop.create_future())
+        connection = ReplicaConnection(self._shared, self.limits, watcher, loop.create_future())
         if address.startswith("/"):
             await loop.create_unix_connection(lambda: connection, address)
         else:

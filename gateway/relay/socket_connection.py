@@ -1,7 +1,8 @@
 """What both kinds of socket have in common: an HTTP/2 connection on an asyncio transport."""
 
 import asyncio
-from typing import cast
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 from gateway.errors import Limit
 from gateway.http2.connection import Connection
@@ -16,6 +17,15 @@ _LARGE_READ_BYTES = 128 * 1024
 """Of an agent: uvloop reads 250 KiB at once, up to 32 times in one turn."""
 
 
+class Shared(NamedTuple):
+    """What all connections of a worker have in common."""
+
+    flusher: Flusher
+    codec: Codec
+    clock: Callable[[], float]
+    """Monotonic, seconds."""
+
+
 class SocketConnection(asyncio.Protocol):
     """An asyncio protocol around `http2`, and its owner (http2.connection.ConnectionOwner)."""
 
@@ -23,8 +33,8 @@ class SocketConnection(asyncio.Protocol):
     http1_answer = b""
     """For a peer that speaks HTTP/1 to a server."""
 
-    def __init__(self, flusher: Flusher, codec: Codec, limits: Limits) -> None:
-        self._flusher = flusher
+    def __init__(self, shared: Shared, limits: Limits) -> None:
+        self._flusher = shared.flusher
         self._transport: asyncio.Transport | None = None
         self.is_closed = False
         self.is_paused = False
@@ -35,8 +45,8 @@ class SocketConnection(asyncio.Protocol):
             self,
             is_server=self.is_server,
             limits=limits,
-            codec=codec,
-            clock=self._loop.time,
+            codec=shared.codec,
+            clock=shared.clock,
             http1_answer=self.http1_answer,
         )
 

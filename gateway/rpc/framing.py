@@ -4,13 +4,11 @@ A DATA frame is not a message: it may hold several, or end inside one.
 """
 
 import zlib
-from struct import Struct
+from collections.abc import Mapping
 
 from gateway.errors import Failure, Reason
 
 PREFIX_BYTES = 5
-unpack_prefix = Struct(">BI").unpack_from
-"""The flag and the length of the message that begins at an offset."""
 _WBITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 """gRPC's `deflate` is zlib's format (RFC 1950), not the raw one."""
 _NO_ENCODING = frozenset((b"", b"identity"))
@@ -18,6 +16,19 @@ _NO_ENCODING = frozenset((b"", b"identity"))
 
 class MalformedFraming(Exception):
     """A prefix whose flag is neither 0 nor 1."""
+
+
+class _Openings(dict[int, bytes]):
+    """Filled as lengths are met; frames have 16,384 at most."""
+
+    def __missing__(self, size: int) -> bytes:
+        message_bytes = size - PREFIX_BYTES
+        self[size] = opening = b"\x00" + message_bytes.to_bytes(4, "big") if message_bytes >= 0 else b"-"
+        return opening
+
+
+OPENINGS: Mapping[int, bytes] = _Openings()
+"""How one whole message begins that is not compressed, by its length with the prefix."""
 
 
 def message_end(data: bytes | bytearray, start: int) -> int | None:

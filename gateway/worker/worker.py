@@ -53,6 +53,7 @@ from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
+from gateway.relay.socket_connection import Shared
 from gateway.relay.sweeper import INTERVAL_S, Sweeper
 from gateway.relay.tls_socket import TlsSocket
 from gateway.relay.witness import Witness
@@ -107,9 +108,9 @@ class Worker:
             self._on_waiting if configure.workers > 1 else lambda: None,
             SharedTally(rows, worker_id, Held.PARKED_REQUESTS),
         )
-        flusher, codec = Flusher(self._loop.call_soon), Codec()
+        shared = Shared(Flusher(self._loop.call_soon), Codec(), time.monotonic)
         self._contexts = Contexts(configure.tls)
-        self._connector = Connector(flusher, codec, replica_limits(settings.limits), self._contexts)
+        self._connector = Connector(shared, replica_limits(settings.limits), self._contexts)
         self._metrics = RelayMetrics(self._registry)
         self._prefix_metrics = PrefixMetrics(self._registry)
         self._witness = Witness(send, self._loop.call_later, self._fleet, counters)
@@ -121,9 +122,7 @@ class Worker:
             metrics=self._metrics,
             handshakes=Handshakes(settings.limits.handshakes, self._registry, time.monotonic),
             witness=self._witness,
-            flusher=flusher,
-            codec=codec,
-            clock=time.monotonic,
+            shared=shared,
             call_later=self._loop.call_later,
             pushback=self._pushback,
             gateway_id=(b"x-gateway-id", configure.gateway_id.encode("ascii")),

@@ -13,6 +13,7 @@ from gateway.http2.headers import Codec
 from gateway.http2.limits import Limits
 from gateway.relay.flusher import Flusher
 from gateway.relay.replica_connection import Connector, ReplicaConnection
+from gateway.relay.socket_connection import Shared
 from gateway.tls.contexts import Contexts, server_context
 from gateway.tls.material import AgentTls, Identity, Material, ReplicaTls
 from tests.certificates import Authority
@@ -57,8 +58,9 @@ def tls(identity: Identity | None = GATEWAY, name: str = "", ca: str = AUTHORITY
 
 
 async def connect(address: str, material: ReplicaTls | None) -> ReplicaConnection:
-    flusher = Flusher(asyncio.get_running_loop().call_soon)
-    connector = Connector(flusher, Codec(), Limits(), Contexts(Material(None, material)))
+    loop = asyncio.get_running_loop()
+    shared = Shared(Flusher(loop.call_soon), Codec(), loop.time)
+    connector = Connector(shared, Limits(), Contexts(Material(None, material)))
     async with asyncio.timeout(20):
         return await connector.connect(address, Pool())
 

@@ -33,7 +33,7 @@ from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
-from gateway.relay.socket_connection import SocketConnection
+from gateway.relay.socket_connection import Shared, SocketConnection
 from gateway.relay.witness import Witness
 from gateway.rpc.framing import prefixed
 from gateway.types import ReplicaRecord, ReplicaState, Snapshot
@@ -246,7 +246,7 @@ class World:
         self.replica_limits = replica_limits or Limits()
         loop = asyncio.get_running_loop()
         self.registry = Registry()
-        self._flusher, self._codec = Flusher(loop.call_soon), Codec()
+        self._shared = Shared(Flusher(loop.call_soon), Codec(), lambda: self.now_s)
         self.fleet = Fleet(counters := LocalCounters())
         self.ledger = Ledger(self.fleet, counters)
         policy = policy or build("round_robin", random.Random(1))
@@ -267,9 +267,7 @@ class World:
             metrics=RelayMetrics(self.registry),
             handshakes=Handshakes((limits or LimitSettings()).handshakes, self.registry, lambda: self.now_s),
             witness=self.witness,
-            flusher=self._flusher,
-            codec=self._codec,
-            clock=lambda: self.now_s,
+            shared=self._shared,
             call_later=self._call_later,
             pushback=lambda: 1.0,
             gateway_id=(b"x-gateway-id", b"g1"),
@@ -338,7 +336,7 @@ class World:
         if address in self.refusing:
             raise ConnectionRefusedError("nobody listens")
         ready = asyncio.get_running_loop().create_future()
-        connection = ReplicaConnection(self._flusher, self._codec, Limits(), watcher, ready)
+        connection = ReplicaConnection(self._shared, Limits(), watcher, ready)
         peer = Peer(is_server=True, limits=self.replica_limits)
         self.replicas.setdefault(address, []).append(peer)
         self._wire(connection, peer)
