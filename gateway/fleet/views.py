@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Sequence
 from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica, Wanted
 from gateway.types import ReplicaState, View
+from gateway.view_list import ViewList
 
 __all__ = ["USABLE", "Candidates", "Views"]
 
@@ -25,7 +26,7 @@ class Candidates:
     def __init__(self, views: Iterable[View], *, is_panic: bool = False) -> None:
         self.is_panic = is_panic
         """So few are ready that suspect and ejected ones are among them."""
-        self._views = sorted(views, key=lambda view: view.id)
+        self._views = ViewList(sorted(views, key=lambda view: view.id))
         self._places = {view.id: place for place, view in enumerate(self._views)}
 
     def views(self, excluded: Container[str] = ()) -> Sequence[View]:
@@ -43,7 +44,7 @@ class Candidates:
     def replace(self, view: View) -> None:
         place = self._places.get(view.id)
         if place is not None:
-            self._views[place] = view
+            self._views.replace(place, view)
 
 
 class Views:

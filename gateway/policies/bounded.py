@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.policies.columns import requests, weights
 from gateway.types import View
 
 __all__ = ["ALWAYS_FREE", "within_bound"]
@@ -13,6 +14,9 @@ ALWAYS_FREE = 4
 def within_bound(views: Sequence[View], bound: float) -> Sequence[View]:
     """Return those that with one request more have at most `bound` (at least 1) times their share of all requests, by
     weight, or no more than ALWAYS_FREE: never none."""
-    requests = sum([view.requests for view in views]) + 1
-    share = bound * requests / sum([view.weight for view in views])
-    return [view for view in views if view.requests < ALWAYS_FREE or view.requests + 1 <= share * view.weight] or views
+    counts, shares = requests(views), weights(views)
+    if max(counts) < ALWAYS_FREE:
+        return views
+    share = bound * (sum(counts) + 1) / sum(shares)
+    rows = zip(views, counts, shares, strict=True)
+    return [view for view, count, weight in rows if count < ALWAYS_FREE or count + 1 <= share * weight] or views

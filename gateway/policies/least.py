@@ -5,18 +5,23 @@ from collections.abc import Sequence
 
 from gateway.types import Facts, View
 
-__all__ = ["LeastLoad", "least"]
+__all__ = ["LeastLoad", "least", "place_of_least"]
 
 
 def least(views: Sequence[View], loads: Sequence[float], rng: random.Random) -> View:
-    """Return the view with the least of `loads`. Equals are drawn: the first of them would get all of a quiet fleet's
-    requests, from every gateway that sees the same order."""
+    """Return the view with the least of `loads`."""
+    return views[place_of_least(loads, rng)]
+
+
+def place_of_least(loads: Sequence[float], rng: random.Random) -> int:
+    """Equals are drawn: the first of them would get all of a quiet fleet's requests, from every gateway that sees the
+    same order."""
     lowest = min(loads)
     at = loads.index(lowest)
     equals = loads.count(lowest)
     for _ in range(rng.randrange(equals) if equals > 1 else 0):
         at = loads.index(lowest, at + 1)
-    return views[at]
+    return at
 
 
 class LeastLoad:

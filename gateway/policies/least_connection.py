@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.policies.columns import busyness
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -10,4 +11,4 @@ __all__ = ["LeastConnection"]
 
 class LeastConnection(LeastLoad):
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        return [view.requests / view.weight for view in views]
+        return busyness(views)

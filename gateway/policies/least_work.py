@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 
 from gateway.policies.base import Positive
+from gateway.policies.columns import column, to_read, weights
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -23,14 +24,8 @@ class LeastWork(LeastLoad):
         self._output_cost = output_cost
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        prompt_tokens, cached, output_cost = facts.prompt_tokens, facts.cached().get, self._output_cost
-        return [
-            (
-                view.prefill_tokens
-                + prompt_tokens
-                - cached(view.id, 0)
-                + (view.requests * pace.output_tokens * output_cost if (pace := view.pace) else 0.0)
-            )
-            / view.weight
-            for view in views
-        ]
+        columns = to_read(facts, views), column(views, self._to_write), weights(views)
+        return [(tokens + written) / weight for tokens, written, weight in zip(*columns, strict=True)]
+
+    def _to_write(self, view: View) -> float:
+        return view.requests * view.pace.output_tokens * self._output_cost if view.pace else 0.0

@@ -3,9 +3,10 @@ for reasons that no counter shows."""
 
 import random
 from collections.abc import Sequence
-from math import exp
+from math import exp, inf
 
 from gateway.policies.base import Positive
+from gateway.policies.columns import column
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -30,12 +31,14 @@ class PeakEwma(LeastLoad):
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         decay_s, floor_s = self._decay_s, self._floor_s
         loads: list[float] = []
-        for view in views:
-            pace = view.pace
-            if pace is None:
-                loads.append(_UNKNOWN_S * view.requests / view.weight)
-                continue
-            age_s = now_s - pace.observed_at
-            wait_s = pace.first_token_s if age_s <= 0 else pace.first_token_s * exp(-age_s / decay_s)
-            loads.append(max(floor_s, wait_s) * (view.requests + 1) / view.weight)
+        for seen_s, at, batch in column(views, _seen):
+            wait_s = seen_s * exp((at - now_s) / decay_s) if at < now_s else seen_s
+            loads.append(max(floor_s, wait_s) * batch)
         return loads
+
+
+def _seen(view: View) -> tuple[float, float, float]:
+    """Return the time to first token, when it was seen, and by how many it counts."""
+    if view.pace is None:
+        return _UNKNOWN_S, inf, view.requests / view.weight
+    return view.pace.first_token_s, view.pace.observed_at, (view.requests + 1) / view.weight

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gateway.policies.base import AtLeastOne
 from gateway.policies.bounded import within_bound
+from gateway.policies.columns import busyness, ids
 from gateway.policies.least import least
 from gateway.types import Facts, View
 
@@ -24,11 +25,11 @@ class PrefixAffinity:
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         best = self.narrow(facts, views, now_s)
-        return least(best, [view.requests / view.weight for view in best], self._rng)
+        return least(best, busyness(best), self._rng)
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
         free = within_bound(views, self._bound)
         known = facts.cached()
-        cached = [known.get(view.id, 0) for view in free]
+        cached = [known.get(each, 0) for each in ids(free)] if known else [0]
         longest = max(cached)
         return free if not longest else [view for view, tokens in zip(free, cached, strict=True) if tokens == longest]

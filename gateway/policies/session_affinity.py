@@ -8,6 +8,7 @@ from math import log
 
 from gateway.policies.base import AtLeastOne
 from gateway.policies.bounded import within_bound
+from gateway.policies.columns import busyness, column, weights
 from gateway.policies.least import least
 from gateway.types import Facts, View
 
@@ -32,25 +33,25 @@ class SessionAffinity:
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         if not facts.session_id:
-            return least(views, [view.requests / view.weight for view in views], self._rng)
+            return least(views, busyness(views), self._rng)
         free = self.narrow(facts, views, now_s)
         session = _number(facts.session_id)
-        draws = [session * self._replica(view.id) % _PRIME for view in free]
-        if len({view.weight for view in free}) > 1:
+        draws = [session * number % _PRIME for number in column(free, self._replica)]
+        if min(weights(free)) < max(weights(free)):
             # Weighted rendezvous (Schindelhauer and Schomaker): the highest of -weight / log(uniform).
-            heights = [-view.weight / log(draw / _PRIME) for view, draw in zip(free, draws, strict=True)]
+            heights = [-weight / log(draw / _PRIME) for weight, draw in zip(weights(free), draws, strict=True)]
             return free[heights.index(max(heights))]
         return free[draws.index(max(draws))]
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
         return within_bound(views, self._bound) if facts.session_id else views
 
-    def _replica(self, replica_id: str) -> int:
-        number = self._numbers.get(replica_id)
+    def _replica(self, view: View) -> int:
+        number = self._numbers.get(view.id)
         if number is None:
             if len(self._numbers) >= _MOST_REMEMBERED:
                 self._numbers.clear()
-            number = self._numbers[replica_id] = _number(replica_id)
+            number = self._numbers[view.id] = _number(view.id)
         return number
 
 

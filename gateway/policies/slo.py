@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gateway.errors import Reason, Refused
 from gateway.policies.base import Positive
+from gateway.policies.columns import column, to_read
 from gateway.policies.least import least
 from gateway.types import Facts, View
 
@@ -23,12 +24,12 @@ class Slo:
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         """The time until what is to be read has been: first come, first served, as engines schedule prompts."""
-        prompt_tokens, cached, token_s = facts.prompt_tokens, facts.cached().get, self._token_s
-        loads: list[float] = []
-        for view in views:
-            tokens, pace = view.prefill_tokens + prompt_tokens - cached(view.id, 0), view.pace
-            loads.append(pace.floor_s + tokens * pace.token_s if pace else tokens * token_s / view.weight)
-        return loads
+        columns = to_read(facts, views), column(views, self._line)
+        return [floor_s + tokens * token_s for tokens, (floor_s, token_s) in zip(*columns, strict=True)]
+
+    def _line(self, view: View) -> tuple[float, float]:
+        """Return what no tokens take, and each one."""
+        return (view.pace.floor_s, view.pace.token_s) if view.pace else (0.0, self._token_s / view.weight)
 
     def load(self, facts: Facts, view: View, now_s: float) -> float:
         return self.loads(facts, [view], now_s)[0]

@@ -3,8 +3,10 @@ read, until all of them are saturated. Good for agents with long contexts on sev
 
 import random
 from collections.abc import Sequence
+from itertools import repeat
 
 from gateway.policies.base import Fraction, Positive
+from gateway.policies.columns import ids, to_read, weights
 from gateway.policies.least import LeastLoad, least
 from gateway.types import Facts, View
 
@@ -26,8 +28,7 @@ class StickyUntilSaturated(LeastLoad):
         self._release_tokens = release_tokens
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        prompt_tokens, cached = facts.prompt_tokens, facts.cached().get
-        return [(view.prefill_tokens + prompt_tokens - cached(view.id, 0)) / view.weight for view in views]
+        return [tokens / weight for tokens, weight in zip(to_read(facts, views), weights(views), strict=True)]
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         loads = self.loads(facts, views, now_s)
@@ -43,8 +44,8 @@ class StickyUntilSaturated(LeastLoad):
     def _sticky(self, facts: Facts, views: Sequence[View], loads: Sequence[float]) -> Sequence[int]:
         """Return the places of those behind the gate; none where they are saturated."""
         needed = max(1.0, self._gate * facts.prompt_tokens)
-        cached = facts.cached().get
-        sticky = [at for at, view in enumerate(views) if cached(view.id, 0) >= needed]
+        known = map(facts.cached().get, ids(views), repeat(0))
+        sticky = [at for at, tokens in enumerate(known) if tokens >= needed]
         if sticky and min([loads[at] for at in sticky]) - min(loads) > self._release_tokens:
             return ()
         return sticky

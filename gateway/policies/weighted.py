@@ -2,16 +2,16 @@
 
 import random
 from collections.abc import Callable, Sequence
+from operator import sub
 from typing import Literal
 
-from gateway.policies.least import least
+from gateway.policies.least import place_of_least
+from gateway.policies.remembered import Remembered
 from gateway.policies.weights import reported, settled, throughput
 from gateway.types import Facts, View
 
 __all__ = ["Weighted"]
 
-_MOST_REMEMBERED = 10_000
-"""Replica ids a model, as in round_robin."""
 _SOURCES: dict[str, Callable[[Sequence[View], float], Sequence[float]]] = {
     "settings": settled,
     "report": reported,
@@ -32,17 +32,13 @@ class Weighted:
     ) -> None:
         self._rng = rng
         self._weights = _SOURCES[weights]
-        self._dues: dict[str | None, dict[str, float]] = {}
+        self._taken: dict[str | None, Remembered] = {}
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        dues = self._dues.setdefault(facts.model, {})
-        if len(dues) > _MOST_REMEMBERED:
-            dues = self._dues[facts.model] = {view.id: dues[view.id] for view in views if view.id in dues}
+        # Turns taken less turns due: whoever has the least is the most due.
+        taken = self._taken.setdefault(facts.model, Remembered()).of(views)
         weights = self._weights(views, now_s)
-        owed: list[float] = []
-        for view, weight in zip(views, weights, strict=True):
-            due = dues[view.id] = dues.get(view.id, 0.0) + weight
-            owed.append(-due)
-        picked = least(views, owed, self._rng)
-        dues[picked.id] -= sum(weights)
-        return picked
+        taken[:] = map(sub, taken, weights)
+        at = place_of_least(taken, self._rng)
+        taken[at] += sum(weights)
+        return views[at]

@@ -14,6 +14,7 @@ from gateway.fleet.leases import Lease
 from gateway.policies import POLICIES, build
 from gateway.policies.base import LoadPolicy
 from gateway.types import Facts, LoadReport, Pace, ReplicaState, View
+from gateway.view_list import ViewList
 from tests.gateway.fleets import Cached, Deciding, facts, row, view
 
 GATEWAYS = 5
@@ -83,6 +84,19 @@ def test_the_same_seed_makes_the_same_choices(name: str, seed: int) -> None:
     one, other = build(name, random.Random(seed)), build(name, random.Random(seed))
     for now_s, (request, views) in enumerate(asked(seed)):
         assert one.pick(request, views, float(now_s)) is other.pick(request, list(views), float(now_s))
+
+
+@every_policy
+@few
+@given(seed=seeds)
+def test_a_worker_s_own_list_whose_views_are_replaced_makes_the_same_choices(name: str, seed: int) -> None:
+    one, other, rng = build(name, random.Random(seed)), build(name, random.Random(seed)), random.Random(seed)
+    for now_s, (request, views) in enumerate(asked(seed)):
+        kept = ViewList(views)
+        for _ in range(6):
+            place = rng.randrange(len(kept))
+            kept.replace(place, kept[place]._replace(requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
+            assert one.pick(request, kept, float(now_s)) is other.pick(request, list(kept), float(now_s))
 
 
 by_load = pytest.mark.parametrize("name", [name for name in EVERY if hasattr(build(name, random.Random(0)), "load")])

@@ -1,0 +1,54 @@
+"""Views with columns: what is worked out of each view is kept until that view is replaced."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from gateway.types import View
+
+__all__ = ["ViewList", "column"]
+
+T = TypeVar("T")
+
+_MOST_COLUMNS = 32
+"""Policies ask for a few; one that asks by a new function each time gets no more memory than this."""
+
+
+class ViewList(list[View]):
+    """The ids of the views, and their order, stay. Only its owner replaces views."""
+
+    def __init__(self, views: Iterable[View]) -> None:
+        super().__init__(views)
+        self._columns: dict[Callable[[View], object], list[object]] = {}
+        self._read_to: dict[Callable[[View], object], int] = {}
+        self._replaced: list[int] = []
+
+    def replace(self, place: int, view: View) -> None:
+        self[place] = view
+        if self._columns:
+            self._replaced.append(place)
+            if len(self._replaced) > len(self):
+                self._forget()
+
+    def column(self, of: Callable[[View], T]) -> Sequence[T]:
+        """Return `of` each view: the same list again and again, which is not the caller's to change."""
+        kept: list[T] | None = self._columns.get(of)  # pyright: ignore[reportAssignmentType] - by its key
+        if kept is None:
+            kept = [of(view) for view in self]
+            if len(self._columns) >= _MOST_COLUMNS:
+                self._forget()
+            self._columns[of] = kept  # pyright: ignore[reportArgumentType] - a column of anything
+        elif (read_to := self._read_to[of]) < len(self._replaced):
+            for place in self._replaced[read_to:]:
+                kept[place] = of(self[place])
+        self._read_to[of] = len(self._replaced)
+        return kept
+
+    def _forget(self) -> None:
+        self._columns.clear()
+        self._replaced.clear()
+
+
+def column(views: Sequence[View], of: Callable[[View], T]) -> Sequence[T]:
+    """Return `of` each view, which must depend on nothing but the view. Where the views are a worker's own it is worked
+    out only for those that are new."""
+    return views.column(of) if isinstance(views, ViewList) else [of(view) for view in views]

@@ -1,0 +1,53 @@
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.types import View
+from gateway.view_list import ViewList, column
+from tests.gateway.fleets import view
+
+
+def requests(view: View) -> int:
+    return view.requests
+
+
+def weight(view: View) -> float:
+    return view.weight
+
+
+@given(
+    size=st.integers(1, 5),
+    steps=st.lists(st.one_of(st.tuples(st.integers(0, 4), st.integers(0, 99)), st.sampled_from((requests, weight)))),
+)
+def test_a_column_is_what_the_views_are_now(size: int, steps: list[tuple[int, int] | Callable[[View], float]]) -> None:
+    views = ViewList(view(str(number)) for number in range(size))
+    for step in steps:
+        if isinstance(step, tuple):
+            place, value = step
+            views.replace(place % size, view(str(place % size), value, float(value + 1)))
+        else:
+            assert column(views, step) == [step(each) for each in views]
+    assert column(views, requests) == column(list(views), requests)
+
+
+def test_only_what_is_new_is_worked_out() -> None:
+    asked: list[str] = []
+
+    def of(view: View) -> int:
+        asked.append(view.id)
+        return view.requests
+
+    views = ViewList([view("a"), view("b"), view("c")])
+    assert column(views, of) == [0, 0, 0]
+    views.replace(1, view("b", 7))
+    assert asked == ["a", "b", "c"], "not before it is asked for"
+    assert column(views, of) == column(views, of) == [0, 7, 0]
+    assert asked == ["a", "b", "c", "b"]
+
+
+def test_one_that_asks_by_a_new_function_each_time_costs_bounded_memory() -> None:
+    views = ViewList([view("a", 3)])
+    columns = [column(views, lambda each, more=more: each.requests + more) for more in range(1_000)]
+    assert [each[0] for each in columns] == list(range(3, 1_003))
+    assert len(vars(views)["_columns"]) <= 32
