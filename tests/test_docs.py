@@ -1,4 +1,4 @@
-"""The Python of tutorials runs."""
+"""The Python of tutorials runs, and links lead somewhere."""
 
 import random
 import re
@@ -21,7 +21,9 @@ from gateway.policies.finding import GROUP
 from gateway.settings_file import load_settings
 from tests.gateway.fleets import Deciding, facts, row, view
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = ["README.md", "CHANGELOG.md", *sorted(str(page.relative_to(ROOT)) for page in DOCS.rglob("*.md"))]
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -41,11 +43,22 @@ def test_the_python_of_a_tutorial_runs(page: str, tmp_path: Path) -> None:
     runpy.run_path(str(program))
 
 
-@pytest.mark.parametrize("page", ["adding-a-policy.md"])
-def test_what_a_tutorial_points_at_is_there(page: str) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", (DOCS / page).read_text(encoding="utf-8"))
-    assert targets
-    assert [target for target in targets if not (DOCS / target).exists()] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_points_at_is_there(page: str) -> None:
+    assert [str(target) for target in targets_of(ROOT / page) if not target.exists()] == []
+
+
+def test_readme_leads_to_every_page() -> None:
+    reached = {ROOT / "README.md"}
+    while found := {target for page in reached for target in targets_of(page) if target.suffix == ".md"} - reached:
+        reached |= found
+    assert [page for page in PAGES if ROOT / page not in reached] == []
+
+
+def targets_of(page: Path) -> list[Path]:
+    """Return the files that a page's links name."""
+    links: list[str] = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8"))
+    return [(page.parent / link).resolve() for link in links]
 
 
 def test_the_policy_of_the_tutorial_works_from_a_file_and_composes(tmp_path: Path) -> None:
