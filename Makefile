@@ -149,8 +149,8 @@ churn: tools ## An hour of replicas that join, leave, freeze and die while polic
 	$(BIN)/python -m benchmarks.churn --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)
 
 .PHONY: bench-attacks
-bench-attacks: tools ## What twenty attacks by one peer do to the answers of another
-	$(BIN)/python -m benchmarks.attacks
+bench-attacks: tools ## What attacks by one peer do to the answers of another, five minutes: docs/limits.md
+	$(BIN)/python -m benchmarks.attacks --write docs/limits.md
 
 .PHONY: clean
 clean: ## Remove everything that make has made

@@ -27,7 +27,8 @@ class Plan:
     """What a cluster consists of."""
 
     replicas: int
-    model: str
+    model: str | Sequence[str]
+    """Of all replicas, or of each."""
     engine_arguments: Sequence[str] = ()
     """Of `inference-gateway replica`: which engine, and its settings."""
     replica_command: Sequence[str] = tuple(inference_gateway("replica"))
@@ -56,8 +57,9 @@ class Cluster:
     def start(self) -> None:
         """Start everything and wait until all replicas and the gateway listen. Raises NotReady."""
         plan = self._plan
-        command = [*plan.replica_command, "--model", plan.model, "--metrics-listen", "none", *plan.engine_arguments]
-        for number in range(1, plan.replicas + 1):
+        models = [plan.model] * plan.replicas if isinstance(plan.model, str) else plan.model
+        for number, model in enumerate(models, 1):
+            command = [*plan.replica_command, "--model", model, "--metrics-listen", "none", *plan.engine_arguments]
             name = f"replica-{number}"
             process = self._processes.start(name, [*command, "--listen", "127.0.0.1:0"], plan.environment)
             self.members.append(Member(name, command, process))

@@ -1,11 +1,12 @@
 """One hostile peer: python -m benchmarks.attacks.attacker NAME HOST:PORT SECONDS
 
-Prints how often it was cut off and how many bytes it sent, as JSON. Without asyncio: it shall cost the machine as
-little as it can beside what it costs the gateway.
+Prints `attacking` when it begins, and in the end how often it was cut off and how many bytes it sent, as JSON. It shall
+cost others little but what it costs the gateway: it has no asyncio, and may run only while nobody else wants its core.
 """
 
 import argparse
 import json
+import os
 import select
 import socket
 import time
@@ -92,8 +93,12 @@ def main() -> None:
     parser.add_argument("name", choices=ATTACKS)
     parser.add_argument("address")
     parser.add_argument("seconds", type=float)
+    parser.add_argument("--yields", action="store_true", help="run while nobody else wants the core")
     arguments = parser.parse_args()
     host, _, port = arguments.address.rpartition(":")
+    if arguments.yields:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    print("attacking", flush=True)
     over_at = time.monotonic() + arguments.seconds
     attack = ATTACKS[arguments.name]
     effort = (hold if attack.held else flood)(attack, (host, int(port)), lambda: time.monotonic() > over_at)

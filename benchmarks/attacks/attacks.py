@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count, repeat
 
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+
 from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.frames import END_HEADERS, END_STREAM, ErrorCode, Setting
@@ -24,7 +27,7 @@ _BLOCK = _ENCODER.encode(_FIELDS)
 _BATCH = 50
 """Streams, or frames, in one write."""
 _LONG = pb.SamplingParameters(max_tokens=20_000, ignore_eos=True)
-_ENDLESS = prefixed(pb.GenerateRequest(text="hello", model="m", sampling=_LONG).SerializeToString())
+_ENDLESS = prefixed(pb.GenerateRequest(text="hello", model="attacked", sampling=_LONG).SerializeToString())
 _MIB = 1024 * 1024
 
 
@@ -57,8 +60,17 @@ def _headers_that_never_end() -> Iterator[bytes]:
 
 
 def _long_header_lists() -> Iterator[bytes]:
-    block = _BLOCK + _ENCODER.encode([(b"x", b"v" * 16_000)])
+    block = _BLOCK + _ENCODER.encode([(b"x", b"v" * 12_000)])
     return _batches(lambda stream_id: _open(stream_id, block))
+
+
+def _huffman() -> Iterator[bytes]:
+    """Lists that are just short enough, and of what takes longest to decode."""
+    coded = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH).encode(bytes(range(48, 123)) * 90)
+    # A literal whose name is `x` and whose length takes three bytes (RFC 7541, 5.1).
+    length = bytes((0xFF, (len(coded) - 127) & 0x7F | 0x80, (len(coded) - 127) >> 7))
+    block = _BLOCK + b"\x00\x01x" + length + coded
+    return _batches(lambda stream_id: _open(stream_id, block) + frames.rst_stream(stream_id, ErrorCode.CANCEL))
 
 
 def _hpack_bomb() -> Iterator[bytes]:
@@ -133,6 +145,7 @@ ATTACKS = {
     "made you reset": Attack(_made_you_reset, Limit.RESETS),
     "headers that never end": Attack(_headers_that_never_end, Limit.CONTINUATION_FRAMES),
     "long header lists": Attack(_long_header_lists, Limit.HEADER_BYTES),
+    "Huffman": Attack(_huffman, Limit.HEADER_BYTES_RATE),
     "HPACK bomb": Attack(_hpack_bomb, Limit.HEADER_BYTES_HARD),
     "PING": Attack(_again(_PING), Limit.IDLE_FRAMES),
     "PING, answers unread": Attack(_again(_PING), Limit.IDLE_FRAMES, reads=False),

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc.aio
+import psutil
 
 from benchmarks.cluster import Cluster
 from benchmarks.observe import worker
@@ -15,9 +20,14 @@ from benchmarks.processes import Process, Processes
 from inference.v1 import inference_pb2 as pb
 from inference.v1.inference_pb2_grpc import InferenceStub
 
+MODELS = ("m", "attacked")
+"""The agent asks for the first, attackers for the other one."""
+_BEGUN = re.compile(r"^attacking$", re.MULTILINE)
 _EFFORT = re.compile(r"^(\{.*\})$", re.MULTILINE)
-_REQUEST = pb.GenerateRequest(text="hello", model="m", sampling=pb.SamplingParameters(max_tokens=3, ignore_eos=True))
-_PER_S = 50
+_REQUEST = pb.GenerateRequest(
+    text="hello", model=MODELS[0], sampling=pb.SamplingParameters(max_tokens=3, ignore_eos=True)
+)
+_PER_S = 100
 _TIMEOUT_S = 30.0
 """A request that takes longer has failed."""
 
@@ -30,7 +40,9 @@ class Outcome:
     failures: list[str]
     rss_before_bytes: int
     rss_peak_bytes: int
-    cut_off: int
+    worker_cpu: float
+    """The share of a core that the worker took."""
+    cut_off: int = 0
 
     def latency_s(self, share: float) -> float:
         """Return the latency that so large a share of requests stayed below."""
@@ -44,31 +56,55 @@ class Siege:
     def __init__(self, cluster: Cluster, processes: Processes) -> None:
         self._cluster = cluster
         self._processes = processes
+        self._options: list[str] = []
         self._number = 0
 
+    def isolate(self, cpus: AbstractSet[int]) -> None:
+        """Leave these cores to the worker. Attackers, and the replica that they ask, take only what others leave of the
+        rest: what they want of it is no attack on the gateway."""
+        self._options = ["--yields"]
+        replica = self._cluster.members[1].process.pid
+        _on_threads(replica, lambda thread: os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0)))
+        _on_threads(worker(self._cluster.gateway.pid).pid, lambda thread: os.sched_setaffinity(thread, cpus))
+
     async def run(self, name: str | None, seconds: float) -> Outcome:
+        if name is None:
+            return await self._ask_for(seconds)
+        attacker = self._attack(name, seconds)
+        await asyncio.to_thread(attacker.wait_for_line, _BEGUN, _TIMEOUT_S)
+        outcome = await self._ask_for(seconds)
+        effort = await asyncio.to_thread(attacker.wait_for_line, _EFFORT, _TIMEOUT_S)
+        await asyncio.to_thread(attacker.wait, _TIMEOUT_S)
+        return Outcome(**{**vars(outcome), "cut_off": json.loads(effort[1])["cut_off"]})
+
+    async def _ask_for(self, seconds: float) -> Outcome:
         process = worker(self._cluster.gateway.pid)
         before = peak = process.memory_info().rss
-        attacker = self._attack(name, seconds) if name is not None else None
+        cpu_before_s, begun_at = _cpu_s(process), time.monotonic()
         latencies: list[float] = []
         failures: list[str] = []
-        over_at = time.monotonic() + seconds
         async with grpc.aio.insecure_channel(self._cluster.address) as channel, asyncio.TaskGroup() as tasks:
-            while time.monotonic() < over_at:
+            while time.monotonic() < begun_at + seconds:
                 tasks.create_task(_ask(channel, latencies, failures))
                 peak = max(peak, process.memory_info().rss)
                 await asyncio.sleep(1 / _PER_S)
-        cut_off = 0
-        if attacker is not None:
-            effort = await asyncio.to_thread(attacker.wait_for_line, _EFFORT, 30.0)
-            cut_off = json.loads(effort[1])["cut_off"]
-            await asyncio.to_thread(attacker.wait, 30.0)
-        return Outcome(latencies, failures, before, peak, cut_off)
+        worker_cpu = (_cpu_s(process) - cpu_before_s) / (time.monotonic() - begun_at)
+        return Outcome(latencies, failures, before, peak, worker_cpu)
 
     def _attack(self, name: str, seconds: float) -> Process:
         self._number += 1
         command = [sys.executable, "-m", "benchmarks.attacks.attacker", name, self._cluster.address, str(seconds)]
-        return self._processes.start(f"attack-{self._number}", command)
+        return self._processes.start(f"attack-{self._number}", [*command, *self._options])
+
+
+def _on_threads(pid: int, act: Callable[[int], None]) -> None:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        act(int(thread.name))
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 async def _ask(channel: grpc.aio.Channel, latencies: list[float], failures: list[str]) -> None:

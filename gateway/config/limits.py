@@ -37,8 +37,9 @@ class LimitSettings(Strict, frozen=True):
     none waits, since each could be waiting for what the others hold."""
     header_bytes: PositiveInt = 8 * KIB
     """Above it (RFC 9113 6.5.2: names + values + 32 each) a request is refused. gRPC's default."""
-    header_bytes_hard: PositiveInt = 64 * KIB
-    """Above it the agent's connection ends, because decoding on would cost too much."""
+    header_bytes_hard: PositiveInt = 16 * KIB
+    """Above it the agent's connection ends, because decoding on would cost others too much: of one list, some 5 ms.
+    gRPC's default, and HAProxy's for all headers together."""
     first_message_timeout_s: PositiveSeconds = 60.0
     """From a request's headers to its first whole message (nginx: client_body_timeout)."""
 

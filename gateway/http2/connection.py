@@ -22,6 +22,8 @@ _read_head = frames.read_head
 _NO_STREAMS: dict[int, Stream] = {}
 _HEADERS_EFFORT = 16
 """What a header list costs, and the request that it begins, in frames without either."""
+_EFFORT_BYTES = 32
+"""Of a header block: to decode them, Huffman coded, takes as long as such a frame, some 15 us."""
 _MAX_HEAD = frames.MAX_FRAME_BYTES << 8 | 0xFF
 
 
@@ -147,7 +149,7 @@ class Connection(Control):
             except StreamFault as fault:
                 self._fail_stream(fault)
             position = end
-            effort -= _HEADERS_EFFORT if head & 0xFF == frames.HEADERS else 1
+            effort -= _HEADERS_EFFORT + size // _EFFORT_BYTES if head & 0xFF == frames.HEADERS else 1
             if self.has_failed or effort <= 0:
                 break
             room = self._receive_window

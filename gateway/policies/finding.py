@@ -4,7 +4,6 @@ import difflib
 import re
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import extract_tb
@@ -59,6 +58,8 @@ def find(name: str) -> Callable[..., Policy]:
     if name in POLICIES:
         module_name, _, attribute = POLICIES[name].partition(":")
         return getattr(import_module(module_name), attribute)
+    from importlib.metadata import entry_points  # noqa: PLC0415 - it takes 1 MB of memory
+
     offered = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in offered:
         names = (*POLICIES, *offered)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attacks.attacks import ATTACKS
-from benchmarks.attacks.siege import Siege
+from benchmarks.attacks.siege import MODELS, Siege
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from gateway.errors import Limit
@@ -15,7 +15,8 @@ from tests.end_to_end.observe import samples, total
 
 pytestmark = pytest.mark.e2e
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 ATTACK_S = 1.0
 TRIES = 3
 """An attacker that is given no time does not meet its limit."""
@@ -23,6 +24,7 @@ TRIES = 3
 LIMITS = {
     "buffered_bytes": 64 * MIB,
     "resets": {"burst": 200, "per_s": 10},
+    "header_bytes_rate": {"burst": 64 * KIB, "per_s": 16 * KIB},
     "idle_frames": {"burst": 500, "per_s": 100},
     "streams_per_connection": 100,
 }
@@ -36,7 +38,7 @@ def besieged(tmp_path: Path) -> Iterator[tuple[Cluster, Siege]]:
         # A machine that is busy with an attacker and other tests gives a worker, or a replica, no time for seconds.
         patient = {"keepalive_timeout_s": 60}
         settings = {"limits": LIMITS, "worker_silence_s": 60, "connect": patient, "probe": patient}
-        plan = Plan(replicas=2, model="m", engine_arguments=SIMULATED, settings=settings)
+        plan = Plan(len(MODELS), MODELS, engine_arguments=SIMULATED, settings=settings)
         cluster = Cluster(processes, plan, tmp_path)
         cluster.start()
         yield cluster, Siege(cluster, processes)
