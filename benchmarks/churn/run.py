@@ -188,10 +188,12 @@ class Run:
         attempts = (one for one in told if isinstance(one, Attempt))
         verdict = judge(attempts, self._tally.failures, timeline, self._stage.outs)
         missing = [policy for policy in POLICIES if policy not in self._turns]
+        sent, whole = verdict.attempts.total(), self._tally.whole
         verdict.wrong += [
             *self._wrong,
             *(f"{count} streams: {how}" for how, count in self._tally.wrong.items()),
             *(f"{policy} had no turn" for policy in missing),
+            *([f"the log names {sent} attempts for {whole} whole streams"] if sent < whole else []),
             *(f"logged: {line}" for line in lines if "level=error" in line or "level=critical" in line),
         ]
         states = Counter(one.state for one in told if isinstance(one, Change))
