@@ -113,7 +113,7 @@ build/compiled/installed: $(HOT_SOURCES) | .venv/tools
 
 .PHONY: test-compiled
 test-compiled: compiled ## The unit tests of what is compiled, on the compiled modules
-	$(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay tests/gateway/fleet tests/gateway/dispatch
+	$(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay tests/gateway/fleet tests/gateway/dispatch tests/gateway/dialects
 
 .PHONY: proto
 proto: tools ## Generate the code for proto/ again

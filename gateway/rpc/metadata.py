@@ -1,6 +1,10 @@
 """gRPC metadata on HTTP/2 (PROTOCOL-HTTP2.md, Custom-Metadata)."""
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
+from binascii import a2b_base64
+
+
+_PADDING = (b"", b"===", b"==", b"=")
 
 
 def encode_binary(value: bytes) -> bytes:
@@ -10,4 +14,4 @@ def encode_binary(value: bytes) -> bytes:
 
 def decode_binary(value: bytes) -> bytes:
     """Return what a `-bin` field carries, padded or not. Raises ValueError (binascii.Error)."""
-    return b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    return a2b_base64(value + _PADDING[len(value) % 4], strict_mode=True)

@@ -1,6 +1,6 @@
 """Load reports by ORCA: `xds.data.orca.v3.OrcaLoadReport`, in trailers and on a stream (gRFC A51)."""
 
-from math import isfinite
+from math import inf, isfinite
 
 from google.protobuf.message import DecodeError
 from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
@@ -87,7 +87,9 @@ def _parsed(serialized: bytes) -> OrcaLoadReport:
 
 
 def _load(report: OrcaLoadReport, received_at: float) -> LoadReport:
-    named = report.named_metrics
+    # A dictionary of our own: each look into protobuf's map costs as much as five into it.
+    found = report.named_metrics
+    named = {name: found[name] for name in found}
     if not all(map(isfinite, named.values())):
         raise ValueError("malformed load report: a metric is not finite")
     return LoadReport(
@@ -111,11 +113,16 @@ def _load(report: OrcaLoadReport, received_at: float) -> LoadReport:
 
 def _usage(report: OrcaLoadReport) -> Usage | None:
     cost = report.request_cost
-    counts = [cost.get(name, 0.0) for name in (PROMPT_TOKENS, CACHED_TOKENS, COMPLETION_TOKENS)]
-    if not all(isfinite(count) and count >= 0 for count in counts):
-        raise ValueError("malformed load report: a cost is no count")
-    prompt_tokens, cached_tokens, completion_tokens = map(int, counts)
+    prompt_tokens = _count(cost.get(PROMPT_TOKENS, 0.0))
+    cached_tokens = _count(cost.get(CACHED_TOKENS, 0.0))
+    completion_tokens = _count(cost.get(COMPLETION_TOKENS, 0.0))
     return Usage(prompt_tokens, min(cached_tokens, prompt_tokens), completion_tokens) if prompt_tokens else None
+
+
+def _count(cost: float) -> int:
+    if not 0 <= cost < inf:
+        raise ValueError("malformed load report: a cost is no count")
+    return int(cost)
 
 
 def _finite(value: float) -> float:
