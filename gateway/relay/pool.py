@@ -90,6 +90,8 @@ class Pool:
         """Find out which connections lead nowhere any more."""
         for connection in tuple(self._connections):
             connection.sweep(now_s, self._keepalive)
+            if connection.http2.is_exhausted and not connection.http2.is_draining:
+                connection.drain()
 
     def ask(self, now_s: float) -> None:
         """There is doubt: ask on each connection, so that a sweep soon ends those where nothing answers."""

@@ -17,12 +17,13 @@ class FakeHttp2:
     def __init__(self, room: int) -> None:
         self.room = room
         self.is_draining = False
+        self.is_exhausted = False
         self.fault = None
         self.streams: dict[int, object] = {}
 
     @property
     def can_open(self) -> bool:
-        return not self.is_draining and len(self.streams) < self.room
+        return not (self.is_draining or self.is_exhausted) and len(self.streams) < self.room
 
 
 class FakeConnection:
@@ -33,6 +34,8 @@ class FakeConnection:
 
     def drain(self) -> None:
         self.http2.is_draining = True
+
+    def sweep(self, now_s: float, keepalive: object) -> None: ...
 
     def close(self) -> None:
         self.is_closed = True
@@ -132,6 +135,20 @@ async def test_a_full_connection_gets_a_second_one_beside_it(bench: Bench) -> No
     assert second.connection is None
     await bench.answer(1)
     assert second.connection is bench.connector.made[1]
+
+
+async def test_a_connection_whose_stream_ids_are_used_up_is_replaced(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(100)
+    first = bench.acquire()
+    [used_up] = bench.connector.made
+    used_up.http2.is_exhausted = True
+    second = bench.acquire()
+    await bench.answer(100)
+    assert first.connection is used_up
+    assert second.connection is bench.connector.made[1]
+    bench.pool.sweep(0.0)
+    assert [each.http2.is_draining for each in bench.connector.made] == [True, False]
 
 
 async def test_a_stream_that_ends_makes_room_for_who_waits(bench: Bench) -> None:
