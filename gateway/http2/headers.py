@@ -6,7 +6,7 @@ is found again in a dictionary, and encoding is concatenation (docs/decisions/00
 """
 
 from collections.abc import Iterable, Sequence
-from enum import Enum
+from enum import IntEnum
 
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
@@ -41,12 +41,12 @@ def is_secret(field: Field) -> bool:
     return field[0] in SECRET_NAMES or isinstance(field[0], SecretName)
 
 
-class Kind(Enum):
+class Kind(IntEnum):
     """What a header list begins or ends."""
 
-    REQUEST = "request"
-    RESPONSE = "response"
-    TRAILERS = "trailers"
+    REQUEST = 0
+    RESPONSE = 1
+    TRAILERS = 2
 
 
 class FieldList(list[Field]):

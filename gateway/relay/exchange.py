@@ -63,7 +63,7 @@ class Exchange:
         self.started_at = relay.clock()
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.call.path} {self.phase.value} attempts {len(self._tried)}>"
+        return f"<Exchange {self.call.path} {self.phase.name} attempts {len(self._tried)}>"
 
     def begin(self, is_end: bool) -> None:
         """The request's headers have arrived."""
@@ -293,7 +293,7 @@ class Exchange:
 
     def _move(self, phase: Phase) -> None:
         if phase not in MOVES[self.phase]:
-            raise AssertionError(f"{self!r} to {phase.value}")
+            raise AssertionError(f"{self!r} to {phase.name}")
         self.phase = phase
         if self.front is not None:
             self.front.count()

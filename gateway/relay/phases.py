@@ -1,19 +1,19 @@
 """The phases of an exchange, and how they follow each other."""
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import IntEnum
 
 
-class Phase(Enum):
-    READING = "reading"
+class Phase(IntEnum):
+    READING = 0
     """The first message of the request is not complete."""
-    PARKED = "parked"
+    PARKED = 1
     """Admission holds it."""
-    ATTEMPTING = "attempting"
+    ATTEMPTING = 2
     """A replica has it; nothing has gone to the agent, so another replica could still take it."""
-    STREAMING = "streaming"
+    STREAMING = 3
     """The agent has response headers."""
-    DONE = "done"
+    DONE = 4
 
 
 MOVES: Mapping[Phase, frozenset[Phase]] = {
