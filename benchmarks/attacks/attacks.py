@@ -148,6 +148,7 @@ ATTACKS = {
     "Huffman": Attack(_huffman, Limit.HEADER_BYTES_RATE),
     "HPACK bomb": Attack(_hpack_bomb, Limit.HEADER_BYTES_HARD),
     "PING": Attack(_again(_PING), Limit.IDLE_FRAMES),
+    "PING on many connections": Attack(_again(_PING * 20), Limit.IDLE_FRAMES, held=50, pause_s=0.0),
     "PING, answers unread": Attack(_again(_PING), Limit.IDLE_FRAMES, reads=False),
     "SETTINGS": Attack(_again(frames.settings([(Setting.INITIAL_WINDOW_SIZE, 100)])), Limit.SETTINGS_FRAMES),
     "PRIORITY": Attack(_again(_PRIORITY), Limit.IDLE_FRAMES),

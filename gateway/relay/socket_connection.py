@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple, Self, cast
 
 from gateway.errors import Limit
 from gateway.http2.connection import Connection
@@ -12,6 +12,7 @@ from gateway.http2.limits import Limits
 from gateway.http2.streams import State, Stream
 from gateway.relay.flusher import Flusher
 from gateway.relay.tls_socket import Session
+from gateway.relay.turns import Turns
 
 _LARGE_READ_BYTES = 128 * 1024
 """Of an agent: uvloop reads 250 KiB at once, up to 32 times in one turn."""
@@ -21,9 +22,15 @@ class Shared(NamedTuple):
     """What all connections of a worker have in common."""
 
     flusher: Flusher
+    turns: Turns
     codec: Codec
     clock: Callable[[], float]
     """Monotonic, seconds."""
+
+    @classmethod
+    def made(cls, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> Self:
+        """`call_soon` is that of the loop."""
+        return cls(Flusher(call_soon), Turns(call_soon, clock), Codec(), clock)
 
 
 class SocketConnection(asyncio.Protocol):
@@ -34,12 +41,11 @@ class SocketConnection(asyncio.Protocol):
     """For a peer that speaks HTTP/1 to a server."""
 
     def __init__(self, shared: Shared, limits: Limits) -> None:
-        self._flusher = shared.flusher
+        self._flusher, self._turns = shared.flusher, shared.turns
         self._transport: asyncio.Transport | None = None
         self.is_closed = False
         self.is_paused = False
         """The peer does not read."""
-        self._loop = asyncio.get_running_loop()
         self._is_waiting = False
         self.http2 = Connection(
             self,
@@ -140,7 +146,7 @@ class SocketConnection(asyncio.Protocol):
         if self._transport is not None and not self._is_waiting:
             self._is_waiting = True
             self._transport.pause_reading()
-            self._loop.call_soon(self._go_on)
+            self._turns.wait(self._go_on)
 
     def _go_on(self) -> None:
         self._is_waiting = False
@@ -151,7 +157,7 @@ class SocketConnection(asyncio.Protocol):
             self.close()
         elif self.http2.has_more:
             self._is_waiting = True
-            self._loop.call_soon(self._go_on)
+            self._turns.wait(self._go_on)
         else:
             self._transport.resume_reading()
 

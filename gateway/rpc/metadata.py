@@ -3,7 +3,6 @@
 from base64 import b64encode
 from binascii import a2b_base64
 
-
 _PADDING = (b"", b"===", b"==", b"=")
 
 

@@ -41,11 +41,9 @@ from gateway.errors import SettingsError
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger
 from gateway.fleet.shared_counters import Held, Rows, SharedCounters, SharedTally
-from gateway.http2.headers import Codec
 from gateway.metrics import ProcessMetrics, Registry
 from gateway.policies.chosen import choose, is_same_choice
 from gateway.relay.agent_connection import AgentConnection
-from gateway.relay.flusher import Flusher
 from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import replica_limits
 from gateway.relay.memory import RequestMemory
@@ -108,7 +106,7 @@ class Worker:
             self._on_waiting if configure.workers > 1 else lambda: None,
             SharedTally(rows, worker_id, Held.PARKED_REQUESTS),
         )
-        shared = Shared(Flusher(self._loop.call_soon), Codec(), time.monotonic)
+        shared = Shared.made(self._loop.call_soon, time.monotonic)
         self._contexts = Contexts(configure.tls)
         self._connector = Connector(shared, replica_limits(settings.limits), self._contexts)
         self._metrics = RelayMetrics(self._registry)

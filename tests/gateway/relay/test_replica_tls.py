@@ -9,9 +9,7 @@ import pytest
 
 from gateway.config import join_address
 from gateway.http2 import frames
-from gateway.http2.headers import Codec
 from gateway.http2.limits import Limits
-from gateway.relay.flusher import Flusher
 from gateway.relay.replica_connection import Connector, ReplicaConnection
 from gateway.relay.socket_connection import Shared
 from gateway.tls.contexts import Contexts, server_context
@@ -59,7 +57,7 @@ def tls(identity: Identity | None = GATEWAY, name: str = "", ca: str = AUTHORITY
 
 async def connect(address: str, material: ReplicaTls | None) -> ReplicaConnection:
     loop = asyncio.get_running_loop()
-    shared = Shared(Flusher(loop.call_soon), Codec(), loop.time)
+    shared = Shared.made(loop.call_soon, loop.time)
     connector = Connector(shared, Limits(), Contexts(Material(None, material)))
     async with asyncio.timeout(20):
         return await connector.connect(address, Pool())

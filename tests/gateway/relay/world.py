@@ -26,7 +26,6 @@ from gateway.metrics import Registry
 from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.relay.agent_connection import AgentConnection
-from gateway.relay.flusher import Flusher
 from gateway.relay.handshakes import Handshakes
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
@@ -246,7 +245,7 @@ class World:
         self.replica_limits = replica_limits or Limits()
         loop = asyncio.get_running_loop()
         self.registry = Registry()
-        self._shared = Shared(Flusher(loop.call_soon), Codec(), lambda: self.now_s)
+        self._shared = Shared.made(loop.call_soon, lambda: self.now_s)
         self.fleet = Fleet(counters := LocalCounters())
         self.ledger = Ledger(self.fleet, counters)
         policy = policy or build("round_robin", random.Random(1))

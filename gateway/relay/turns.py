@@ -1,0 +1,39 @@
+"""What agents' connections have read and not looked at yet: a bounded part of it in each turn of the loop."""
+
+from collections import deque
+from collections.abc import Callable
+
+_SLICE_S = 0.001
+"""For all connections together; one goes on for about as long (relay.limits)."""
+
+
+class Turns:
+    """First come, first served. So others wait for a slice, and not for one of each connection that floods us."""
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_due = False
+
+    def wait(self, go_on: Callable[[], None]) -> None:
+        """Call `go_on` when its turn has come, in another turn of the loop."""
+        self._waiting.append(go_on)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._is_due:
+            self._is_due = True
+            self._call_soon(self._run)
+
+    def _run(self) -> None:
+        self._is_due = False
+        over_at = self._clock() + _SLICE_S
+        try:
+            # Who comes back meanwhile comes back in another turn.
+            for _ in range(len(self._waiting)):
+                self._waiting.popleft()()
+                if self._clock() >= over_at:
+                    break
+        finally:
+            self._schedule()
