@@ -27,13 +27,15 @@ class Plan:
     """What a cluster consists of."""
 
     replicas: int
-    model: str | Sequence[str]
-    """Of all replicas, or of each."""
+    model: str
+    """Of all replicas but those that `models` names."""
     engine_arguments: Sequence[str] = ()
     """Of `inference-gateway replica`: which engine, and its settings."""
     replica_command: Sequence[str] = tuple(inference_gateway("replica"))
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """More variables for replicas."""
+    models: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Of replicas that have another one, by their number from 1 on."""
     policy: str = "least_connection"
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     """More settings of the gateway, by the names in gateway/config.py."""
@@ -57,8 +59,8 @@ class Cluster:
     def start(self) -> None:
         """Start everything and wait until all replicas and the gateway listen. Raises NotReady."""
         plan = self._plan
-        models = [plan.model] * plan.replicas if isinstance(plan.model, str) else plan.model
-        for number, model in enumerate(models, 1):
+        for number in range(1, plan.replicas + 1):
+            model = plan.models.get(number, plan.model)
             command = [*plan.replica_command, "--model", model, "--metrics-listen", "none", *plan.engine_arguments]
             name = f"replica-{number}"
             process = self._processes.start(name, [*command, "--listen", "127.0.0.1:0"], plan.environment)

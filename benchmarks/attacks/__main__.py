@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.attacks.attacks import ATTACKS
 from benchmarks.attacks.figures import Pair, report, wrong
-from benchmarks.attacks.siege import MODELS, Outcome, Siege
+from benchmarks.attacks.siege import ATTACKED_MODEL, MODEL, Outcome, Siege
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.overhead.machine import Watch, cores, pinned
 from benchmarks.processes import Processes
@@ -61,7 +61,9 @@ def main() -> int:
         parser.error(f"no such attack: {', '.join(unknown)}")
     watch, began_at, place = Watch(), datetime.now(UTC).isoformat(timespec="seconds"), cores()
     with tempfile.TemporaryDirectory() as folder, pinned(place.others), Processes(Path(folder)) as processes:
-        cluster = Cluster(processes, Plan(len(MODELS), MODELS, engine_arguments=_SIMULATED), Path(folder))
+        cluster = Cluster(
+            processes, Plan(2, MODEL, models={2: ATTACKED_MODEL}, engine_arguments=_SIMULATED), Path(folder)
+        )
         cluster.start()
         siege = Siege(cluster, processes)
         siege.isolate({place.proxy})

@@ -20,13 +20,11 @@ from benchmarks.processes import Process, Processes
 from inference.v1 import inference_pb2 as pb
 from inference.v1.inference_pb2_grpc import InferenceStub
 
-MODELS = ("m", "attacked")
+MODEL, ATTACKED_MODEL = "m", "attacked"
 """The agent asks for the first, attackers for the other one."""
 _BEGUN = re.compile(r"^attacking$", re.MULTILINE)
 _EFFORT = re.compile(r"^(\{.*\})$", re.MULTILINE)
-_REQUEST = pb.GenerateRequest(
-    text="hello", model=MODELS[0], sampling=pb.SamplingParameters(max_tokens=3, ignore_eos=True)
-)
+_REQUEST = pb.GenerateRequest(text="hello", model=MODEL, sampling=pb.SamplingParameters(max_tokens=3, ignore_eos=True))
 _PER_S = 100
 _TIMEOUT_S = 30.0
 """A request that takes longer has failed."""

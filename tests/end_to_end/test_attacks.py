@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.attacks.attacks import ATTACKS
-from benchmarks.attacks.siege import MODELS, Siege
+from benchmarks.attacks.siege import ATTACKED_MODEL, MODEL, Siege
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from gateway.errors import Limit
@@ -38,7 +38,7 @@ def besieged(tmp_path: Path) -> Iterator[tuple[Cluster, Siege]]:
         # A machine that is busy with an attacker and other tests gives a worker, or a replica, no time for seconds.
         patient = {"keepalive_timeout_s": 60}
         settings = {"limits": LIMITS, "worker_silence_s": 60, "connect": patient, "probe": patient}
-        plan = Plan(len(MODELS), MODELS, engine_arguments=SIMULATED, settings=settings)
+        plan = Plan(2, MODEL, models={2: ATTACKED_MODEL}, engine_arguments=SIMULATED, settings=settings)
         cluster = Cluster(processes, plan, tmp_path)
         cluster.start()
         yield cluster, Siege(cluster, processes)
