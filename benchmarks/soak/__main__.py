@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.cluster import Cluster, Plan
 from benchmarks.processes import Processes
 from benchmarks.soak.agents import AGENTS, Agent, Tally
-from benchmarks.soak.watch import MIB, Look, growth, leftovers, look, settled
+from benchmarks.soak.watch import MIB, Look, growth, leftovers, look, settled, whole
 
 _SIMULATED = ("--engine", "simulated", "--speedup", "2")
 """Slow enough for streams to be open when their replica is killed."""
@@ -27,6 +27,8 @@ _MEMORY: Mapping[str, Callable[[Look], int]] = {
     "control": lambda look: look.control_rss_bytes,
 }
 _KILL_EVERY_S = 10.0
+_RESTART_S = 120.0
+"""For the last replica that was killed, on a busy machine."""
 _WARM_UP_S = 3.0
 """Until there is a connection to each replica."""
 
@@ -41,6 +43,7 @@ async def _kill(cluster: Cluster, over_at: float, rng: random.Random) -> int:
         killed += 1
         await asyncio.sleep(1.0)
         cluster.restart(member)
+        await whole(cluster, over_at)
     return killed
 
 
@@ -67,6 +70,7 @@ async def soak(cluster: Cluster, seconds: float, rate: float) -> list[str]:
         tasks.create_task(_watch(cluster, seconds, looks))
         for number in range(AGENTS):
             tasks.create_task(Agent(cluster.address, tally, number, over_at, rate).run())
+    await whole(cluster, time.monotonic() + _RESTART_S)
     after = await settled(cluster, before, seconds)
     _print(after)
     print(

@@ -47,6 +47,16 @@ def look(cluster: Cluster, at_s: float) -> Look:
     )
 
 
+async def whole(cluster: Cluster, give_up_at: float) -> None:
+    """Wait until every replica is ready, or an instant of time.monotonic: one that is starting is being connected to,
+    which is a task; and to kill all of them at once would leave nothing to soak."""
+    while time.monotonic() < give_up_at:
+        found = await asyncio.to_thread(samples, cluster.metrics_address)
+        if total(found, "inference_gateway_replica_state", state="ready") == len(cluster.members):
+            return
+        await asyncio.sleep(0.5)
+
+
 async def settled(cluster: Cluster, before: Look, at_s: float) -> Look:
     """Return what is left when all agents have gone, after a while at the most."""
     give_up_at = time.monotonic() + _SETTLE_S
