@@ -127,6 +127,10 @@ release-image: tools ## Make this contract the one that buf breaking compares wi
 bench-overhead: .venv/bench .venv-interop/installed ## What a token, an RPC and a stream cost, beside other proxies: docs/benchmarks.md
 	$(BIN)/python -m benchmarks.overhead --write docs
 
+.PHONY: bench-dispatch
+bench-dispatch: tools ## What a decision costs, by policy and size of the fleet: docs/benchmarks.md
+	$(BIN)/python -m benchmarks.dispatch_cost --write docs/benchmarks.md
+
 .venv/bench: constraints/bench.txt | .venv/tools
 	$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement $<
 	touch $@

@@ -1,6 +1,7 @@
 """What a decision costs: a pick alone, and all that goes with it, in microseconds of one core.
 
     python -m benchmarks.dispatch_cost
+    make bench-dispatch                     # the same, written into docs/benchmarks.md
 
 Prints for each policy and size of fleet the lowest of the runs and, behind it, their median; CPU time of this process.
 
@@ -10,11 +11,15 @@ Replicas report their load, have answered before, and half of them have a quarte
 """
 
 import argparse
+import os
+import platform
 import random
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 from gateway.dispatch.dispatch import Dispatcher, pushback
 from gateway.dispatch.prefix_index.prompts import PrefixIndex
@@ -23,6 +28,7 @@ from gateway.fleet.leases import Lease, Ledger, LocalCounters
 from gateway.policies import POLICIES, build
 from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapshot, Usage
 
+BEGIN, END = "<!-- dispatch: written by make bench-dispatch -->", "<!-- dispatch: end -->"
 MODEL = "model"
 POLICY_NAMES = (*POLICIES, "power_of_two:least_work")
 PICKS = (8, 1_000)
@@ -101,18 +107,48 @@ def run_times_us(ask: Callable[[int], None], requests: int, runs: int) -> list[f
     return times_us
 
 
+def scale(requests: int) -> None:
+    """Something whose price everybody knows, to tell machines and their load apart: ten additions and products."""
+    total = 0
+    for number in range(10 * requests):
+        total += number * number % 7
+
+
+def written(page: str, rows: Sequence[Sequence[str]], runs: int) -> str:
+    """Return the page with these rows, the first of them the heads, between its marks. Raises ValueError without."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"there is no place for the report: {BEGIN} ... {END}")
+    cost = measure(scale, 10_000, runs)
+    how = (
+        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()} ({platform.python_compiler()}), load "
+        f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores; ten turns of `total += number * number % 7` took {cost}. "
+        f"Lowest of {runs} runs (median), CPU us:"
+    )
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|---" * len(rows[0]) + "|")
+    return f"{before}{begin}\n\n{how}\n\n" + "\n".join(lines) + f"\n\n{end}{after}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--requests", type=int, default=500, help="in a run")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the figures into it")
     parser.add_argument("policies", nargs="*", default=POLICY_NAMES)
     arguments = parser.parse_args()
     columns = [f"pick {replicas}" for replicas in PICKS] + [f"dispatch {replicas}" for replicas in FLEETS]
     print(f"{'us, of replicas':24}" + "".join(f"{column:>18}" for column in columns))
+    rows = [["policy", *columns]]
     for policy in arguments.policies:
         cells = [measure(Deciding(policy, size).pick, arguments.requests, arguments.runs) for size in PICKS]
         cells += [measure(Deciding(policy, size).dispatch, arguments.requests, arguments.runs) for size in FLEETS]
         print(f"{policy:24}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
+        rows.append([f"`{policy}`", *cells])
+    if arguments.write is not None:
+        page = arguments.write.read_text(encoding="utf-8")
+        arguments.write.write_text(written(page, rows, arguments.runs), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Views with columns: what is worked out of each view is kept until that view is replaced."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.types import View
 
@@ -18,8 +18,8 @@ class ViewList(list[View]):
 
     def __init__(self, views: Iterable[View]) -> None:
         super().__init__(views)
-        self._columns: dict[Callable[[View], object], list[object]] = {}
-        self._read_to: dict[Callable[[View], object], int] = {}
+        self._columns: dict[Callable[[View], Any], list[Any]] = {}
+        self._read_to: dict[Callable[[View], Any], int] = {}
         self._replaced: list[int] = []
 
     def replace(self, place: int, view: View) -> None:
@@ -31,12 +31,12 @@ class ViewList(list[View]):
 
     def column(self, of: Callable[[View], T]) -> Sequence[T]:
         """Return `of` each view: the same list again and again, which is not the caller's to change."""
-        kept: list[T] | None = self._columns.get(of)  # pyright: ignore[reportAssignmentType] - by its key
+        kept = self._columns.get(of)
         if kept is None:
             kept = [of(view) for view in self]
             if len(self._columns) >= _MOST_COLUMNS:
                 self._forget()
-            self._columns[of] = kept  # pyright: ignore[reportArgumentType] - a column of anything
+            self._columns[of] = kept
         elif (read_to := self._read_to[of]) < len(self._replaced):
             for place in self._replaced[read_to:]:
                 kept[place] = of(self[place])
@@ -45,6 +45,7 @@ class ViewList(list[View]):
 
     def _forget(self) -> None:
         self._columns.clear()
+        self._read_to.clear()
         self._replaced.clear()
 
 
