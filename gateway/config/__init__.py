@@ -151,8 +151,8 @@ class Settings(Strict, frozen=True):
     worker_silence_s: PositiveSeconds = 5.0
     """Without a word from a worker, which says something twice a second; then it is replaced. What it waits for a
     processor does not count: to replace a worker that a busy machine starves would win nothing."""
-    worker_start_timeout_s: PositiveSeconds = 10.0
-    """From its start until it takes connections."""
+    worker_start_timeout_s: PositiveSeconds = 60.0
+    """From its start until it takes connections; on a machine that others starve that takes its time."""
     log_level: str = "info"
     """debug, info, warning or error."""
     grace_s: Seconds = 30.0

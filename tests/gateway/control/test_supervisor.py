@@ -36,7 +36,7 @@ from gateway.types import ReplicaRecord, ReplicaState, Snapshot
 pytestmark = pytest.mark.e2e
 
 # On a busy machine a worker may need long to start, and be silent for seconds.
-PATIENT = Settings(grace_s=0.2, worker_start_timeout_s=60, worker_silence_s=60)
+PATIENT = Settings(grace_s=0.2, worker_silence_s=60)
 FAKE = Path(__file__).with_name("fake_worker.py")
 
 
