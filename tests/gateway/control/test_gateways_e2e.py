@@ -31,7 +31,7 @@ class Gateways:
 
     async def until_known(self, condition: Callable[[admin_pb2.Replica, admin_pb2.Replica], bool]) -> None:
         """Return when the condition holds for what the outer one knows of the two."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not condition(*await self._known()):
                 await asyncio.sleep(0.05)
 
@@ -60,7 +60,7 @@ async def gateways(tmp_path: Path, policy: str, *sizes: int) -> AsyncGenerator[G
             named = [argument for each in replicas for argument in ("--replica", each.address)]
             return await stack.enter_async_context(gateway(tmp_path / name, *named, *more))
 
-        slow = replica_arguments("127.0.0.1:0", "--max-num-seqs", "1", "--speedup", "0.2")
+        slow = replica_arguments("127.0.0.1:0", "--max-num-seqs", "1", "--speedup", "0.03")
         inner: list[Gateway] = []
         for number, size in enumerate(sizes):
             logs = [tmp_path / f"replica-{number}-{each}.log" for each in range(size)]
