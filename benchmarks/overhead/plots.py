@@ -15,6 +15,7 @@ COLOURS = {
     "direct": "#000000",
     "gateway": "#0072B2",
     "gateway compiled": "#56B4E9",
+    "gateway 2 workers": "#117733",
     "gateway opaque": "#332288",
     "grpc.aio": "#E69F00",
     "Envoy": "#D55E00",
@@ -22,8 +23,8 @@ COLOURS = {
     "nginx": "#CC79A7",
     "frame floor": "#999999",
 }
-"""Those of Okabe and Ito, which colour-blind people can tell apart, and two more."""
-MARKERS = dict(zip(COLOURS, "|osDvX^P.", strict=True))
+"""Those of Okabe and Ito, which colour-blind people can tell apart, and three more."""
+MARKERS = dict(zip(COLOURS, "|ospDvX^P.", strict=True))
 _DPI = 144
 _WIDE = 500
 """An axis from 1 to this has no room for numbers between the powers of ten."""
