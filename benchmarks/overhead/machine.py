@@ -79,7 +79,7 @@ class Watch:
         return Machine(
             cpu=_cpu_name(),
             cores=os.cpu_count() or 1,
-            kernel=os.uname().release,
+            kernel=os.uname().release.split("-")[0],
             busy_with_others=max(0.0, others_s / max(all_s - self._all_s, 1 / _TICKS)),
         )
 
