@@ -35,6 +35,18 @@ class Gateways:
             while not condition(*await self._known()):
                 await asyncio.sleep(0.05)
 
+    async def until_compared(self, one: float, other: float) -> None:
+        """Return when the outer one's policy would compare the two by these loads: its worker learns of a report a
+        moment after control."""
+        request = admin_pb2.ExplainRequest(generate=pb.GenerateRequest(model="m", text="Once"))
+        async with asyncio.timeout(120):
+            while True:
+                response = await self._admin.Explain(request)
+                loads = {each.id: round(each.load, 2) for each in response.considered}
+                if loads == {self.one.program.address: one, self.other.program.address: other}:
+                    return
+                await asyncio.sleep(0.05)
+
     async def until_in_flight(self, one: int, other: int) -> None:
         expected = one, other
         await self.until_known(lambda one, other: (one.requests_in_flight, other.requests_in_flight) == expected)
@@ -79,16 +91,16 @@ async def test_requests_go_where_least_is_to_be_done_whoever_asked_for_it(tmp_pa
         # Of a gateway with two replicas each counts.
         await them.until_known(lambda one, other: (one.weight, other.weight) == (2, 1))
         others = [them.begin(them.one) for _ in range(8)]
-        await them.until_known(lambda one, other: one.load.queue_depth == 6)
+        await them.until_compared(6 / 2, 0)
         streams = [them.begin(them.outer) for _ in range(3)]
         await them.until_in_flight(0, 3)
         # One runs, and two that wait are all there is to add: they do not count as sent since the report as well.
-        await them.until_known(lambda one, other: (other.load.running_requests, other.load.queue_depth) == (1, 2))
+        await them.until_compared(6 / 2, 2)
         streams.append(them.begin(them.outer))
         await them.until_in_flight(0, 4)
         for stream in others:
             stream.cancel()
-        await them.until_known(lambda one, other: (one.load.running_requests, one.load.queue_depth) == (0, 0))
+        await them.until_compared(0, 3)
         streams.append(them.begin(them.outer))
         await them.until_in_flight(1, 4)
         for stream in streams:
