@@ -16,6 +16,7 @@ from gateway import logs
 from gateway.config import ProbeSettings
 from gateway.control.fleet_owner import FleetOwner, ModelOffer
 from gateway.control.replica_calls import ReplicaCalls
+from gateway.rpc.call import GATEWAY_ID
 from gateway.rpc.orca import FLOOR, parse_report
 from gateway.types import LoadReport
 from inference.v1.inference_pb2 import ListModelsRequest, ListModelsResponse
@@ -48,7 +49,7 @@ class HealthConnection:
         self._owner = owner
         self._replica_id = replica_id
         self._calls = calls
-        self._metadata = (("x-gateway-id", gateway_id),)
+        self._metadata = ((GATEWAY_ID.decode(), gateway_id),)
         self._settings = settings
         self._clock = clock
         self._boot_id: int | None = None

@@ -9,12 +9,12 @@ import grpc.aio
 from xds.service.orca.v3.orca_pb2 import OrcaLoadReportRequest
 
 from gateway.dispatch.own_load import OwnLoad
+from gateway.rpc.call import GATEWAY_ID
 from gateway.rpc.orca import FLOOR, write_report
 from gateway.rpc.report_pace import pace_for
 from gateway.types import Snapshot
 
 SERVICE = "xds.service.orca.v3.OpenRcaService"
-GATEWAY_ID = "x-gateway-id"
 
 _FLOOR_S = 0.1
 _HEARTBEAT_S = 1.0
@@ -28,7 +28,7 @@ def load_handler(own: OwnLoad, snapshot: Callable[[], Snapshot], clock: Callable
         request: OrcaLoadReportRequest, context: grpc.aio.ServicerContext[OrcaLoadReportRequest, bytes]
     ) -> None:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        gateway = metadata.get(GATEWAY_ID, "").encode()
+        gateway = metadata.get(GATEWAY_ID.decode(), "").encode()
         pace = pace_for(request, metadata.get(FLOOR, ""), _FLOOR_S, _HEARTBEAT_S)
         while True:
             own.follow(snapshot())

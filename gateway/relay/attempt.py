@@ -1,6 +1,5 @@
 """One try of an exchange on one replica."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gateway.channel.messages import OutcomeKind
@@ -240,16 +239,16 @@ class Attempt:
             self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream inside a message"))
             return
         trailers = _status_fields(fields)
-        self._note(dict(fields), dict(trailers))
+        status = dict(trailers)[b"grpc-status"]
+        self._note(status, dict(fields).get(orca.TRAILER))
         self.cancel()
-        if dict(trailers)[b"grpc-status"] != _UNAVAILABLE or not self._exchange.begin_anew():
+        if status != _UNAVAILABLE or not self._exchange.begin_anew():
             self._release_headers()
-            self._exchange.end_response(trailers)
+            self._exchange.end_response(trailers, status)
 
-    def _note(self, fields: Mapping[bytes, bytes], trailers: Mapping[bytes, bytes]) -> None:
+    def _note(self, status: bytes, report: bytes | None) -> None:
         """Take notice of what the replica said at the end, before the lease is given back."""
-        self._tell(OutcomeKind.FAILED if trailers[b"grpc-status"] in _FAULTS else OutcomeKind.ANSWERED)
-        report = fields.get(orca.TRAILER)
+        self._tell(OutcomeKind.FAILED if status in _FAULTS else OutcomeKind.ANSWERED)
         if report is not None:
             usage = self._exchange.relay.witness.reported(self.lease, report, self._exchange.relay.clock())
             if self._exchange.front is not None:

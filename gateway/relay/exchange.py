@@ -124,10 +124,10 @@ class Exchange:
         self.body.forget()
         self.agent.http2.send_headers(self.stream, fields)
 
-    def end_response(self, trailers: Fields) -> None:
-        """The replica has ended the stream with this status."""
+    def end_response(self, trailers: Fields, status: bytes) -> None:
+        """The replica has ended the stream with this status, which the trailers have."""
         self._send_end(trailers)
-        self._finish(dict(trailers).get(b"grpc-status", b"2").decode("latin-1"))
+        self._finish(status.decode("latin-1"))
 
     def on_unprocessed(self, failure: Failure) -> None:
         """No replica has seen the request: another one may do it, or the same where there is no other."""

@@ -55,6 +55,7 @@ from gateway.relay.socket_connection import Shared
 from gateway.relay.sweeper import INTERVAL_S, Sweeper
 from gateway.relay.tls_socket import TlsSocket
 from gateway.relay.witness import Witness
+from gateway.rpc.call import GATEWAY_ID
 from gateway.rpc.plain import plain_text_answer
 from gateway.tls.contexts import Contexts
 from gateway.types import ReplicaState
@@ -123,7 +124,7 @@ class Worker:
             shared=shared,
             call_later=self._loop.call_later,
             pushback=self._pushback,
-            gateway_id=(b"x-gateway-id", configure.gateway_id.encode("ascii")),
+            gateway_id=(GATEWAY_ID, configure.gateway_id.encode("ascii")),
             own_load=OwnLoad(self._fleet, rows, worker_id, configure.gateway_id),
             control=self._pool(configure.control_address, lambda is_usable: None),
             new_pool=self._replica_pool,
