@@ -37,6 +37,7 @@ HOT = (
     "gateway/http2/field_rules.py",
     "gateway/http2/frames.py",
     "gateway/http2/guard.py",
+    "gateway/http2/huffman.py",
     "gateway/http2/inbound.py",
     "gateway/http2/limits.py",
     "gateway/http2/outbound.py",

@@ -4,12 +4,12 @@ most calls carry a value that no cache has met (a timeout, a request id), and it
 from collections import deque
 
 from hpack import HPACKError
-from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
 from gateway.errors import Limit
 from gateway.http2.frames import ConnectionFault, ErrorCode
 from gateway.http2.headers import SECRET_NAMES, BlockCache, Field, FieldList, SecretName
+from gateway.http2.huffman import decode_huffman
 
 _STATIC: tuple[Field, ...] = ((b"", b""), *HeaderTable.STATIC_TABLE)
 _ENTRY_BYTES = 32

@@ -8,8 +8,9 @@ is found again in a dictionary, and encoding is concatenation (docs/decisions/00
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
-from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
+
+from gateway.http2.huffman import decode_huffman
 
 Field = tuple[bytes, bytes]
 Fields = Sequence[Field]
