@@ -95,6 +95,24 @@ def _large_requests() -> Iterator[bytes]:
             yield piece
 
 
+def _large_prompts() -> Iterator[bytes]:
+    """Whole requests, each of 4 MiB, that the replica would read for minutes; given up at once."""
+    request = pb.GenerateRequest(text="x" * (4 * _MIB), model="attacked", sampling=_LONG)
+    message = prefixed(request.SerializeToString())
+    parts = [message[at : at + frames.MAX_FRAME_BYTES] for at in range(0, len(message), frames.MAX_FRAME_BYTES)]
+    for stream_id in count(1, 2):
+        yield _open(stream_id)
+        for part in parts:
+            yield frames.frame(frames.DATA, 0, stream_id, part)
+        yield frames.rst_stream(stream_id, ErrorCode.CANCEL)
+
+
+def _request_in_crumbs() -> Iterator[bytes]:
+    """Of a request of 60 MiB, a byte in each frame: what it takes to keep them is more than they are."""
+    yield _open(1) + frames.frame(frames.DATA, 0, 1, b"\0" + (60 * _MIB).to_bytes(4, "big"))
+    yield from repeat(frames.frame(frames.DATA, 0, 1, b"x") * _BATCH)
+
+
 def _byte_by_byte() -> Iterator[bytes]:
     yield b"".join(_ask(1 + 2 * number) for number in range(20))
     yield from repeat(b"".join(frames.window_update(1 + 2 * number, 1) for number in range(20)))
@@ -158,6 +176,8 @@ ATTACKS = {
     "garbage": Attack(lambda: repeat(b"\xff" * 4_096)),
     "many streams": Attack(_many_streams, Limit.STREAMS_PER_CONNECTION),
     "large requests": Attack(_large_requests),
+    "large prompts": Attack(_large_prompts),
+    "a request in crumbs": Attack(_request_in_crumbs),
     "answers unread": Attack(_asked_and_unread, reads=False, held=4),
     "requests that trickle": Attack(_trickle, held=4, pause_s=0.01),
     "no handshake": Attack(lambda: repeat(b""), opening=b"", held=500),

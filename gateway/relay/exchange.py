@@ -161,7 +161,7 @@ class Exchange:
     @property
     def held_bytes(self) -> int:
         """Of the request, while another attempt could need it, and of the response, until the agent has read it."""
-        held_bytes = self.body.kept_bytes + self.backlog.held_bytes
+        held_bytes = self.body.held_bytes + self.backlog.held_bytes
         return held_bytes if self._attempt is None else held_bytes + self._attempt.held_bytes
 
     def sweep(self, now_s: float) -> None:

@@ -3,8 +3,8 @@
 from gateway.config import LimitSettings, RateSettings
 from gateway.http2.limits import Limits, Rate
 
-_TURN_FRAMES = 64
-"""Four requests, or as many frames as take about as long: a millisecond."""
+_TURN_FRAMES = 32
+"""Two requests, or as many frames as take about as long: half a millisecond."""
 
 
 def agent_limits(limits: LimitSettings) -> Limits:

@@ -1,7 +1,7 @@
 """What an agent has sent of its request, kept until no other attempt can need it."""
 
 from gateway.errors import Failure, Limit, Reason
-from gateway.relay.memory import RequestMemory
+from gateway.relay.memory import CHUNK_BYTES, RequestMemory
 from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, message_end
 
 
@@ -39,8 +39,8 @@ class RequestBody:
         """By how many the first message has grown here; the agent has not sent them."""
 
     @property
-    def kept_bytes(self) -> int:
-        return self._kept_bytes
+    def held_bytes(self) -> int:
+        return self._kept_bytes + CHUNK_BYTES * len(self.chunks)
 
     def add(self, payload: bytes) -> None:
         """Raises Failure: MESSAGE_TOO_LARGE, or OVERLOADED where all requests together are too large."""
@@ -48,7 +48,7 @@ class RequestBody:
             return
         self.chunks.append(payload)
         self._kept_bytes += len(payload)
-        if not self._memory.take(len(payload)):
+        if not self._memory.take(payload):
             raise Failure(
                 Reason.OVERLOADED, "too many bytes of requests wait for a replica", limit=Limit.BUFFERED_BYTES
             )
@@ -61,9 +61,9 @@ class RequestBody:
         if end is not None and end > self._limit_bytes:
             raise self._too_large()
         if end is not None and end <= self._kept_bytes:
-            data = b"".join(self.chunks)
-            self.chunks = [data]
-            return data[:end]
+            if len(self.chunks) > 1:
+                self._hold(b"".join(self.chunks))
+            return self.chunks[0][:end]
         if self.is_whole:
             raise Failure(Reason.INVALID_REQUEST, "the request ends inside its message")
         return None
@@ -86,12 +86,11 @@ class RequestBody:
         """Put `message`, with its prefix, in the place of the first one, which is complete. Raises Failure."""
         assert self._message_end is not None
         (data,) = self.chunks
-        self.chunks = [message + data[self._message_end :]]
         self._renamed_bytes = len(message) - self._message_end
-        self._message_end = len(message)
         self._kept_bytes += self._renamed_bytes
-        if not self._memory.take(self._renamed_bytes):
+        if not self._hold(message + data[self._message_end :]):
             raise Failure(Reason.OVERLOADED, "too many bytes of requests wait for a replica")
+        self._message_end = len(message)
 
     def begin_attempt(self) -> None:
         """The chunks are sent, from the first one on."""
@@ -105,9 +104,15 @@ class RequestBody:
     def forget(self) -> None:
         """No other attempt will be made."""
         self.is_kept = False
-        self.chunks = []
-        self._memory.give_back(self._kept_bytes)
+        chunks, self.chunks = self.chunks, []
+        self._memory.give_back(chunks)
         self._kept_bytes = 0
+
+    def _hold(self, data: bytes) -> bool:
+        """All that is kept, in one piece. Return whether there is room for it."""
+        self._memory.give_back(self.chunks)
+        self.chunks = [data]
+        return self._memory.take(data)
 
     def _find_end(self) -> int | None:
         try:

@@ -30,7 +30,8 @@ class Shared(NamedTuple):
     @classmethod
     def made(cls, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> Self:
         """`call_soon` is that of the loop."""
-        return cls(Flusher(call_soon), Turns(call_soon, clock), Codec(), clock)
+        flusher = Flusher(call_soon)
+        return cls(flusher, Turns(call_soon, clock, flusher.flush), Codec(), clock)
 
 
 class SocketConnection(asyncio.Protocol):

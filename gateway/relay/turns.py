@@ -3,16 +3,21 @@
 from collections import deque
 from collections.abc import Callable
 
-_SLICE_S = 0.001
-"""For all connections together; one goes on for about as long (relay.limits)."""
+_SLICE_S = 0.0005
+"""For all connections together; one goes on for about as long (relay.limits). A short answer passes through some five
+turns of the loop, and may wait for a slice in each."""
 
 
 class Turns:
-    """First come, first served. So others wait for a slice, and not for one of each connection that floods us."""
+    """First come, first served. So others wait for a slice, and not for one of each connection that floods us; and
+    what has been relayed is written before it."""
 
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float], flush: Callable[[], None]
+    ) -> None:
         self._call_soon = call_soon
         self._clock = clock
+        self._flush = flush
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_due = False
 
@@ -28,6 +33,7 @@ class Turns:
 
     def _run(self) -> None:
         self._is_due = False
+        self._flush()
         over_at = self._clock() + _SLICE_S
         try:
             # Who comes back meanwhile comes back in another turn.

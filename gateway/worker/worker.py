@@ -129,7 +129,9 @@ class Worker:
             control=self._pool(configure.control_address, lambda is_usable: None),
             new_pool=self._replica_pool,
             on_counts=self._on_counts,
-            memory=RequestMemory(settings.limits.buffered_bytes, SharedTally(rows, worker_id, Held.REQUEST_BYTES)),
+            memory=RequestMemory(
+                settings.limits.buffered_bytes, SharedTally(rows, worker_id, Held.REQUEST_BYTES), shared.turns.wait
+            ),
             connections=settings.agent_connections,
             rng=self._rng,
         )

@@ -11,7 +11,7 @@ from gateway.fleet.leases import Lease, Ledger
 from gateway.fleet.shared_counters import Held, Rows, SharedCounters, SharedTally, size_bytes
 from gateway.policies import build
 from gateway.policies.base import Policy
-from gateway.relay.memory import RequestMemory
+from gateway.relay.memory import CHUNK_BYTES, RequestMemory
 from gateway.types import Facts, Snapshot, View, Wait
 from tests.gateway.fleets import facts, row
 
@@ -94,10 +94,12 @@ def test_no_more_wait_in_all_workers_together_than_may() -> None:
 
 def test_memory_for_requests_is_bounded_over_all_workers() -> None:
     rows = Rows(memoryview(bytearray(size_bytes(2))), 2)
-    first, second = (RequestMemory(100, SharedTally(rows, number, Held.REQUEST_BYTES)) for number in range(2))
-    assert first.take(60)
-    assert second.take(40)
-    assert not second.take(1)
-    second.give_back(1)
-    first.give_back(30)
-    assert second.take(30)
+    first, second = (
+        RequestMemory(100 + 2 * CHUNK_BYTES, SharedTally(rows, number, Held.REQUEST_BYTES)) for number in range(2)
+    )
+    assert first.take(bytes(60))
+    assert second.take(bytes(40))
+    assert not second.take(b"")
+    second.give_back([b""])
+    first.give_back([bytes(60)])
+    assert second.take(bytes(60))

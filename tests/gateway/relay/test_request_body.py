@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -5,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Failure, Reason
-from gateway.relay.memory import RequestMemory
+from gateway.relay.memory import CHUNK_BYTES, RequestMemory
 from gateway.relay.request_body import RequestBody
 from gateway.rpc.framing import prefixed
 
@@ -82,7 +83,7 @@ def test_memory_goes_back_when_no_other_attempt_needs_the_request() -> None:
     memory = RequestMemory(1_000_000)
     found = body(memory=memory)
     found.add(bytes(600))
-    assert memory.held_bytes == 600
+    assert memory.held_bytes == found.held_bytes == 600 + CHUNK_BYTES
     found.forget()
     assert memory.held_bytes == 0
     found.add(bytes(100))
@@ -99,7 +100,46 @@ def test_what_is_too_much_for_all_is_refused_and_given_back() -> None:
         second.add(bytes(200))
     assert failed.value.reason is Reason.OVERLOADED
     second.forget()
-    assert memory.held_bytes == 900
+    assert memory.held_bytes == 900 + CHUNK_BYTES
+
+
+def test_bytes_that_come_one_by_one_count_for_what_they_take() -> None:
+    memory = RequestMemory(1_000)
+    found = body(memory=memory)
+    for _ in range(1_000 // (1 + CHUNK_BYTES)):
+        found.add(b"x")
+    with pytest.raises(Failure) as failed:
+        found.add(b"x")
+    assert failed.value.reason is Reason.OVERLOADED
+    found.forget()
+    assert memory.held_bytes == 0
+
+
+def test_a_request_in_pieces_is_held_in_one_once_it_is_whole() -> None:
+    memory = RequestMemory(1_000)
+    found = body(memory=memory)
+    message = prefixed(bytes(100))
+    found.add(message[:50])
+    found.add(message[50:])
+    assert found.message() == message
+    assert memory.held_bytes == found.held_bytes == len(message) + CHUNK_BYTES
+
+
+def test_what_was_held_in_many_pieces_is_freed_in_several_turns() -> None:
+    turns: list[Callable[[], None]] = []
+    memory = RequestMemory(1_000_000, wait=turns.append)
+    found = body(memory=memory)
+    for _ in range(1_000):
+        found.add(b"x")
+    found.forget()
+    held = [memory.held_bytes]
+    while turns:
+        turns.pop()()
+        held.append(memory.held_bytes)
+    assert held[0] == 1_000 * (1 + CHUNK_BYTES)
+    assert held[-1] == 0
+    assert held == sorted(held, reverse=True)
+    assert len(set(held)) > 10
 
 
 def test_a_long_stream_is_let_go_once_a_replica_takes_it() -> None:

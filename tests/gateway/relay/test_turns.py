@@ -11,8 +11,9 @@ class Loop:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.soon: list[Callable[[], None]] = []
-        self.turns = Turns(self.soon.append, lambda: self.now_s)
+        self.turns = Turns(self.soon.append, lambda: self.now_s, self.flush)
         self.done: list[str] = []
+        self.output: list[str] = []
 
     def work(self, name: str, takes_s: float, times: int = 1) -> None:
         """Let a connection wait that has so much to do."""
@@ -24,6 +25,10 @@ class Loop:
                 self.work(name, takes_s, times - 1)
 
         self.turns.wait(go_on)
+
+    def flush(self) -> None:
+        self.done += self.output
+        self.output.clear()
 
     def turn(self) -> str:
         """Return who had a go in one turn of the loop."""
@@ -45,7 +50,7 @@ def test_nothing_is_done_at_once() -> None:
 def test_in_one_turn_there_is_one_slice_for_all() -> None:
     loop = Loop()
     for name in "abc":
-        loop.work(name, 0.0006)
+        loop.work(name, 0.0003)
     assert [loop.turn(), loop.turn()] == ["ab", "c"]
 
 
@@ -70,3 +75,10 @@ def test_one_that_fails_does_not_keep_the_others_waiting() -> None:
     with pytest.raises(IndexError):
         loop.turn()
     assert loop.turn() == "b"
+
+
+def test_what_has_been_relayed_is_written_before_the_slice() -> None:
+    loop = Loop()
+    loop.work("a", 0.002)
+    loop.output.append("!")
+    assert loop.turn() == "!a"
