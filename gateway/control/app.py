@@ -13,7 +13,6 @@ from socket import socket
 from typing import TYPE_CHECKING
 
 import grpc.aio
-from grpc_health.v1 import health_pb2
 from msgspec.structs import replace
 
 from gateway import logs
@@ -46,7 +45,7 @@ from gateway.control.options import SettingsSource
 from gateway.control.prober import Prober
 from gateway.control.publisher import Publisher
 from gateway.control.reconfiguration import Reconfiguration
-from gateway.control.reflection import reflection_handlers
+from gateway.control.reflection import FOR_AGENTS, FOR_OPERATORS, reflection_handlers
 from gateway.control.replica_channels import ReplicaChannels
 from gateway.control.services import running_server
 from gateway.control.settings_watch import watch_settings
@@ -64,7 +63,6 @@ from gateway.fleet.shared_counters import Rows, SharedCounters, size_bytes
 from gateway.metrics import Family, merge
 from gateway.tls.material import Material
 from gateway.types import Snapshot
-from inference.v1 import admin_pb2, inference_pb2
 
 if TYPE_CHECKING:
     from gateway.control.certificate_watch import CertificateWatch
@@ -188,14 +186,14 @@ class Control:
                 _log.info(logs.line("metrics_listening", address=address))
             target = admin_target(self._settings.admin_listen, self._listener.port)
             admin = Admin(self._owner, self._worker_families, self._reconfiguration, time.monotonic)
-            handlers = admin.handler(), explainer(self._workers.explain), *reflection_handlers([admin_pb2.DESCRIPTOR])
+            handlers = admin.handler(), explainer(self._workers.explain), *reflection_handlers(FOR_OPERATORS)
             await stack.enter_async_context(running_server(target, handlers))
             _log.info(logs.line("admin_listening", address=target.removeprefix("unix:")))
             handlers = (
                 self._health.handler(),
                 models_handler(lambda: self._owner.replicas),
                 load_handler(self._own_load, self._snapshot, time.monotonic),
-                *reflection_handlers([inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR]),
+                *reflection_handlers(FOR_AGENTS),
             )
             yield await stack.enter_async_context(running_server(f"unix:{self._control_address}", handlers))
 

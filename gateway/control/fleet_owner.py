@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _DRAINED = "drained by an operator"
 _SERVING = (ReplicaState.READY, ReplicaState.PROBATION)
+_SERVING_IN_NEED = (ReplicaState.SUSPECT, ReplicaState.EJECTED)
 
 
 class FleetOwner:
@@ -56,11 +57,12 @@ class FleetOwner:
         return Snapshot(self._version, tuple(replica.record for replica in self._replicas.values()))
 
     def has_ready(self) -> bool:
-        """Whether requests go to any: to those on probation, which would never end without, and to ejected ones where
-        panic uses them. Or a gateway in front would take this one for draining, which ejects it whatever the need."""
+        """Whether requests go to any: to those on probation, which would never end without, and to suspect and ejected
+        ones that answer where panic uses them. Or a gateway in front would take this one for draining, and not use it
+        whatever its own need."""
+        in_need = _SERVING_IN_NEED if self._health.panic_share > 0 else ()
         return any(
-            replica.record.state in _SERVING
-            or (replica.record.state is ReplicaState.EJECTED and replica.is_connected and self._health.panic_share > 0)
+            replica.record.state in _SERVING or (replica.record.state in in_need and replica.is_connected)
             for replica in self._replicas.values()
         )
 

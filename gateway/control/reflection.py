@@ -5,11 +5,18 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
+from xds.service.orca.v3 import orca_pb2
+
+from inference.v1 import admin_pb2, inference_pb2
 
 # google.protobuf's FileDescriptor, for which the stubs have two names.
 _File = Any
+
+FOR_AGENTS: Sequence[_File] = (inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR, orca_pb2.DESCRIPTOR)
+FOR_OPERATORS: Sequence[_File] = (admin_pb2.DESCRIPTOR,)
 
 _NAMES = ("grpc.reflection.v1.ServerReflection", reflection.SERVICE_NAME)
 """Their messages are the same; grpcio-reflection has v1alpha alone. Tools ask for v1 first."""

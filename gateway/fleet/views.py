@@ -82,7 +82,8 @@ class Views:
 
     def _choose(self, replicas: Sequence[Replica]) -> Candidates:
         """Those that are ready, and one on probation while nothing runs on it. Where too few are ready it is likelier
-        that our judgement is wrong than that so many are bad, and the rest would not bear the load (Envoy's panic)."""
+        that our judgement is wrong than that so many are bad, and the rest would not bear the load (Envoy's panic): all
+        are used, without a bound for those on probation, since ejected ones have none."""
         usable = [replica for replica in replicas if replica.record.state in USABLE]
         healthy = sum(replica.is_healthy for replica in usable)
         is_panic = healthy < self.panic_share * len(usable)
@@ -90,9 +91,9 @@ class Views:
         return Candidates([replica.view(self._counters) for replica in chosen], is_panic=is_panic)
 
     def _may_take(self, replica: Replica, is_panic: bool) -> bool:
-        if replica.record.state == ReplicaState.PROBATION:
-            return self._counters.total(replica.slot)[0] == 0
-        return is_panic or replica.is_healthy
+        if is_panic or replica.is_healthy:
+            return True
+        return replica.record.state == ReplicaState.PROBATION and self._counters.total(replica.slot)[0] == 0
 
     def _refresh(self) -> None:
         for replica in self._stale:

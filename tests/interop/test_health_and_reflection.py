@@ -43,5 +43,5 @@ def test_reflection_tells_the_services_and_their_files(inference: At) -> None:
     assert Code(result.code) is Code.OK
     services, files = result.responses
     names = {service.name for service in services.list_services_response.service}
-    assert {"inference.v1.Inference", "grpc.health.v1.Health"} <= names
+    assert {"inference.v1.Inference", "grpc.health.v1.Health", "xds.service.orca.v3.OpenRcaService"} <= names
     assert b"GenerateRequest" in files.file_descriptor_response.file_descriptor_proto[0]

@@ -40,7 +40,12 @@ def test_a_program_streams_a_prompt(program: str, cluster: Cluster) -> None:
 def test_buf_lists_the_methods(cluster: Cluster) -> None:
     ended = run([str(BUF), "curl", "--protocol", "grpc", "--list-methods", f"http://{cluster.address}"])
     assert ended.returncode == 0, ended.stderr
-    assert {"inference.v1.Inference/Generate", "inference.v1.Inference/Chat"} <= set(ended.stdout.split())
+    assert set(ended.stdout.split()) >= {
+        "inference.v1.Inference/Generate",
+        "inference.v1.Inference/Chat",
+        "grpc.health.v1.Health/Check",
+        "xds.service.orca.v3.OpenRcaService/StreamCoreMetrics",
+    }
 
 
 def test_buf_streams_a_prompt(cluster: Cluster) -> None:

@@ -208,6 +208,16 @@ def test_while_panic_uses_an_ejected_replica_the_gateway_serves() -> None:
     assert not alone.owner.has_ready()
 
 
+def test_while_panic_uses_a_silent_replica_the_gateway_serves() -> None:
+    alone = ready_fleet(1)
+    alone.now_s += 60.0
+    alone.owner.awaited(Awaited("r0:1", alone.record("r0:1").incarnation, alone.now_s - 30.0, 0.0, 0))
+    assert states(alone) == [ReplicaState.SUSPECT]
+    assert alone.owner.has_ready()
+    alone.owner.judge_by(HealthSettings(panic_share=0))
+    assert not alone.owner.has_ready()
+
+
 def test_nothing_is_judged_while_the_health_connection_is_down() -> None:
     seen = ready_fleet(2)
     seen.owner.lost("r0:1", "socket closed")

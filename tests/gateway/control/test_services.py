@@ -7,14 +7,13 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 
 from gateway.control.health import Health
-from gateway.control.reflection import reflection_handlers
+from gateway.control.reflection import FOR_AGENTS, reflection_handlers
 from gateway.control.services import running_server
 from gateway.errors import SettingsError
-from inference.v1 import admin_pb2, inference_pb2
+from inference.v1 import admin_pb2
 
 
 async def test_a_unix_socket_is_the_owners_alone_and_gone_at_the_end(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ async def test_a_port_in_use_is_told_in_one_line() -> None:
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 async def test_reflection_describes_what_agents_may_call(tmp_path: Path, version: str) -> None:
     target = f"unix:{tmp_path}/control.sock"
-    handlers = reflection_handlers([inference_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR])
+    handlers = reflection_handlers(FOR_AGENTS)
     async with running_server(target, handlers), grpc.aio.insecure_channel(target) as channel:
         ask = channel.stream_stream(
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
@@ -55,11 +54,18 @@ async def test_reflection_describes_what_agents_may_call(tmp_path: Path, version
         requests = [
             ServerReflectionRequest(list_services=""),
             ServerReflectionRequest(file_containing_symbol="inference.v1.Inference"),
+            ServerReflectionRequest(file_containing_symbol="xds.service.orca.v3.OpenRcaService"),
             # This process knows it, agents must not.
             ServerReflectionRequest(file_containing_symbol=admin_pb2.DESCRIPTOR.services_by_name["Admin"].full_name),
         ]
         answers = [answer async for answer in ask(iter(requests))]
     listed = [service.name for service in answers[0].list_services_response.service]
-    assert listed == ["grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "inference.v1.Inference"]
-    assert answers[2].error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert listed == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "inference.v1.Inference",
+        "xds.service.orca.v3.OpenRcaService",
+    ]
+    assert answers[3].error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
     assert b"GenerateRequest" in answers[1].file_descriptor_response.file_descriptor_proto[0]
+    assert b"OrcaLoadReportRequest" in answers[2].file_descriptor_response.file_descriptor_proto[0]

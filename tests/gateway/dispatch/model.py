@@ -179,8 +179,6 @@ class Model:
 
     def _may_serve(self, record: ReplicaRecord, facts: Facts) -> bool:
         """Whether it is ready, on trial with its first request, or too few of those that could serve are ready."""
-        if record.state is ReplicaState.PROBATION:
-            return (record.id, record.incarnation) not in ((held.replica_id, held.incarnation) for held in self.held)
         usable = (ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION)
         models = frozenset[str]().union(*(row.models or () for row in self.rows.values()))
         model = facts.model or (next(iter(models), None) if facts.model == "" else None)
@@ -188,7 +186,10 @@ class Model:
             row for row in self.rows.values() if row.state in usable and (not model or model in (row.models or ()))
         ]
         ready = [row for row in serving if row.state is ReplicaState.READY and row.id not in self.unreachable]
-        return record in ready or (record in serving and len(ready) < len(serving) / 2)
+        if record in ready or (record in serving and len(ready) < len(serving) / 2):
+            return True
+        held = {(lease.replica_id, lease.incarnation) for lease in self.held}
+        return record.state is ReplicaState.PROBATION and (record.id, record.incarnation) not in held
 
     def _firsts(self) -> list[Request]:
         """The first of each line."""

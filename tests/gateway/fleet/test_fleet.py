@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import Reason
 from gateway.fleet.fleet import Fleet, FleetChange
@@ -35,6 +37,28 @@ def test_with_less_than_half_ready_suspect_and_ejected_ones_help_but_none_that_s
     is_panic = state is not ReplicaState.READY
     assert ids(deciding) == (["a", "b"] if is_panic else []) + ["c"] + (["d"] if is_of_use else [])
     assert deciding.fleet.in_panic() == ([MODEL] if is_panic else [])
+
+
+NEVER = (ReplicaState.STARTING, ReplicaState.DRAINING, ReplicaState.GONE)
+
+lives = st.tuples(st.sampled_from(ReplicaState), st.booleans(), st.integers(0, 3))
+"""State, whether this worker reaches it, requests in flight there."""
+
+
+@given(lives=st.lists(lives, max_size=6))
+def test_who_can_be_reached_and_does_not_start_drain_or_leave_is_found_whatever_is_said_of_the_others(
+    lives: list[tuple[ReplicaState, bool, int]],
+) -> None:
+    deciding = Deciding(*(row(str(place), ReplicaState.READY) for place in range(len(lives))))
+    for view, (_, _, requests) in zip(list(deciding.fleet.views(facts())), lives, strict=True):
+        for _ in range(requests):
+            deciding.ledger.grant(view, facts(), f"{view.id}:8000", 0.0)
+    deciding.apply(*(row(str(place), state) for place, (state, _, _) in enumerate(lives)))
+    for place, (_, is_reachable, _) in enumerate(lives):
+        deciding.fleet.set_reachable(str(place), is_reachable)
+    of_use = {str(place) for place, (state, is_reachable, _) in enumerate(lives) if is_reachable and state not in NEVER}
+    assert set(ids(deciding)) <= of_use
+    assert bool(ids(deciding)) == bool(of_use)
 
 
 def test_need_is_a_matter_of_each_model_and_of_what_is_reachable() -> None:
