@@ -112,8 +112,8 @@ build/compiled/installed: $(HOT_SOURCES) | .venv/tools
 	touch $@
 
 .PHONY: test-compiled
-test-compiled: compiled ## The unit tests of what is compiled, on the compiled modules
-	$(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay tests/gateway/fleet tests/gateway/dispatch tests/gateway/dialects
+test-compiled: compiled ## The unit tests of what is compiled, on the compiled modules, and a million lease events
+	LEASE_EVENTS=1000000 $(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay tests/gateway/fleet tests/gateway/dispatch tests/gateway/dialects
 
 .PHONY: proto
 proto: tools ## Generate the code for proto/ again
