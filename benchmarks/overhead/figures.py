@@ -61,9 +61,9 @@ class Figures:
         """Return messages or RPCs a second, as measured."""
         return spread(self.done(shape, result) / result.wall_s for result in self.results(shape, peer))
 
-    def ratio(self, shape: str, peer: str, other: str) -> Spread | None:
+    def ratio(self, shape: str, peer: str, other: str, other_shape: str = "") -> Spread | None:
         """Return the ratio of CPU times, taken within each round."""
-        own, others = self._cpu_us(shape, peer), self._cpu_us(shape, other)
+        own, others = self._cpu_us(shape, peer), self._cpu_us(other_shape or shape, other)
         return spread(own[number] / others[number] for number in own.keys() & others.keys() if others[number])
 
     def latency_us(self, shape: str, peer: str, quantile: float) -> float:

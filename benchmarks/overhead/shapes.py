@@ -33,6 +33,7 @@ def _steps(streams: int, interval_ms: float) -> Shape:
 
 SHAPES: Mapping[str, Shape] = {
     "burst-64": _burst(64),
+    "burst-128": _burst(128),
     "burst-256": _burst(256),
     "burst-1024": _burst(1_024),
     "steps-64": _steps(64, 20),
@@ -40,11 +41,14 @@ SHAPES: Mapping[str, Shape] = {
     "steps-1024": _steps(1_024, 50),
     "paced": Shape("paced, 64 streams, 3,200/s", Task(streams=64, interval_ms=20, is_spread=True)),
     "rpc": Shape("RPCs, 32 at once", Task(kind="closed", streams=32), unit="RPC"),
+    "rpc-64": Shape("RPCs, 64 at once", Task(kind="closed", streams=64), unit="RPC"),
     "rpc-rate": Shape("RPCs, 400/s", Task(kind="open", rate=400, measured_s=1.0), unit="RPC"),
     "prompts": Shape(
         "400 KB prompts, 40/s", Task(kind="open", rate=40, prompt_bytes=400 * KIB, measured_s=1.5), unit="RPC"
     ),
 }
+TWICE: Mapping[str, str] = {"burst-64": "burst-128", "rpc": "rpc-64"}
+"""Of the same kind, with twice the streams: as many for each of two workers."""
 IDLE = "idle"
 """Streams that are open and have not got a token: their memory."""
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from benchmarks.overhead.figures import Figures, Spread, spread
+from benchmarks.overhead.shapes import TWICE
 
 GATEWAY, COMPILED, GRPC_AIO, ENVOY, HAPROXY = "gateway", "gateway compiled", "grpc.aio", "Envoy", "HAProxy"
+TWO_WORKERS = "gateway 2 workers"
 STREAM_BYTES, WORKER_BYTES, CONTROL_BYTES = 12e3, 40e6, 80e6
 DECISION_US = 20.0
 
@@ -31,30 +33,42 @@ def targets(figures: Figures) -> list[Target]:
 def _cpu(figures: Figures) -> Iterator[Target]:
     for shape in figures.shapes:
         unit = figures.run.units[shape]
-        yield _at_most(
-            figures, shape, f"CPU {'an' if unit == 'RPC' else 'a'} {unit}, of Envoy's", (GATEWAY, ENVOY), 1.0
-        )
+        a_unit = f"an {unit}" if unit == "RPC" else f"a {unit}"
+        yield _at_most(figures, shape, f"CPU {a_unit}, of Envoy's", (GATEWAY, ENVOY), 1.0)
+        if unit == "RPC":
+            yield _at_most(figures, shape, f"CPU {a_unit} compiled, of Envoy's", (COMPILED, ENVOY), 1.0)
     for shape in _message_shapes(figures):
         limit = 1.1 if shape == "paced" else 1.5
         yield _at_most(figures, shape, "CPU a message compiled, of HAProxy's", (COMPILED, HAPROXY), limit)
-    for shape in _message_shapes(figures):
-        times = 3.5 if shape == "paced" else 6.0
-        ratio = figures.ratio(shape, GRPC_AIO, GATEWAY)
-        yield Target(
-            "CPU a message of grpc.aio, of the gateway's",
-            figures.run.titles[shape],
-            _ratio_text(ratio),
-            f"at least {times:g}",
-            ratio.median >= times if ratio else None,
-        )
+    yield from _below_grpc_aio(figures)
+    for half, whole in TWICE.items():
+        if half in figures.shapes and whole in figures.shapes:
+            what = "CPU of two workers, of one with half the streams"
+            yield _at_most(figures, whole, what, (TWO_WORKERS, GATEWAY), 1.1, half)
+
+
+def _below_grpc_aio(figures: Figures) -> Iterator[Target]:
+    for peer in (GATEWAY, COMPILED):
+        for shape in _message_shapes(figures):
+            times = 3.5 if shape == "paced" else 6.0
+            ratio = figures.ratio(shape, GRPC_AIO, peer)
+            yield Target(
+                f"CPU a message of grpc.aio, of the {peer}'s",
+                figures.run.titles[shape],
+                _ratio_text(ratio),
+                f"at least {times:g}",
+                ratio.median >= times if ratio else None,
+            )
 
 
 def _message_shapes(figures: Figures) -> list[str]:
     return [shape for shape in figures.shapes if figures.run.units[shape] == "message"]
 
 
-def _at_most(figures: Figures, shape: str, what: str, peers: tuple[str, str], limit: float) -> Target:
-    ratio = figures.ratio(shape, *peers)
+def _at_most(
+    figures: Figures, shape: str, what: str, peers: tuple[str, str], limit: float, other_shape: str = ""
+) -> Target:
+    ratio = figures.ratio(shape, *peers, other_shape)
     met = ratio.median <= limit if ratio else None
     return Target(what, figures.run.titles[shape], _ratio_text(ratio), f"at most {limit:g}", met)
 
