@@ -12,10 +12,9 @@ from gateway.http2.guard import Guard
 from gateway.http2.headers import Codec, FieldList, Kind
 from gateway.http2.limits import Limits
 from gateway.http2.outbound import Outbound
-from gateway.http2.owner import ConnectionOwner, Nobody
-from gateway.http2.streams import TRANSITIONS, Event, State, Stream, Verdict
+from gateway.http2.owner import ConnectionOwner
+from gateway.http2.streams import NOBODY, TRANSITIONS, Event, State, Stream, Verdict
 
-_NOBODY = Nobody()
 _PLAIN_HEADERS = frames.END_STREAM | frames.END_HEADERS
 """Flags of a HEADERS frame that is nothing but its block."""
 
@@ -185,7 +184,7 @@ class Inbound(Outbound):
         content_bytes = check(fields, Kind.REQUEST)
         if is_odd or (is_end and content_bytes):
             raise MalformedMessage("content that never comes, or a stream that depends on itself")
-        stream = Stream(stream_id, self.peer_window_bytes, self.limits.stream_window_bytes, _NOBODY)
+        stream = Stream(stream_id, self.peer_window_bytes, self.limits.stream_window_bytes, NOBODY)
         stream.opened_at = self._clock()
         self.streams[stream_id] = stream
         _begin_message(stream, content_bytes)

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from gateway.errors import Limit
-from gateway.http2.headers import FieldList, Fields
+from gateway.http2.headers import FieldList
 from gateway.http2.streams import Stream
 
 
@@ -32,14 +32,3 @@ class ConnectionOwner(Protocol):
     def on_limit(self, limit: Limit) -> None:
         """The peer has met a limit: a stream was refused, or the connection is about to end."""
         ...
-
-
-class Nobody:
-    """Receives for a stream whose owner has set no receiver (http2.streams.StreamReceiver)."""
-
-    def on_headers(self, fields: Fields, is_end: bool) -> None: ...
-    def on_data(self, data: bytes, start: int, end: int) -> None: ...
-    def on_last_data(self, payload: bytes) -> None: ...
-    def on_reset(self, code: int) -> None: ...
-    def on_sent(self, size: int) -> None: ...
-    def on_connection_lost(self) -> None: ...

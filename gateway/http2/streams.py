@@ -108,6 +108,20 @@ class StreamReceiver(Protocol):
         ...
 
 
+class Nobody:
+    """Receives where nobody wants to know (StreamReceiver)."""
+
+    def on_headers(self, fields: Fields, is_end: bool) -> None: ...
+    def on_data(self, data: bytes, start: int, end: int) -> None: ...
+    def on_last_data(self, payload: bytes) -> None: ...
+    def on_reset(self, code: int) -> None: ...
+    def on_sent(self, size: int) -> None: ...
+    def on_connection_lost(self) -> None: ...
+
+
+NOBODY: StreamReceiver = Nobody()
+
+
 class Stream:
     """One stream of one connection. Only its connection writes here, but for `receiver`."""
 
@@ -161,6 +175,11 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"<Stream {self.id} {self.state.name} send {self.send_window} receive {self.receive_window}>"
+
+    def leave(self) -> None:
+        """Its receiver has no more to do with it. Who would go on holding it would be held by it, and both by nobody
+        else: only the garbage collector would find them."""
+        self.receiver = NOBODY
 
     def close(self, state: State) -> None:
         """Leave nothing behind that could be sent or received."""

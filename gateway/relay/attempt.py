@@ -269,6 +269,8 @@ class Attempt:
             self._metrics.messages.add(self._messages.messages)
         if self.lease is not None:
             self.lease.release()
+        if self.stream is not None:
+            self.stream.leave()
 
 
 def _status_fields(fields: Fields) -> Fields:

@@ -108,9 +108,8 @@ class Exchange:
         """Send what there is of the request on the attempt's new stream."""
         body = self.body
         body.begin_attempt()
-        last = len(body.chunks) - 1
-        for position, chunk in enumerate(body.chunks):
-            attempt.send(chunk, is_end=body.is_whole and position == last)
+        for number, chunk in enumerate(body.chunks, 1):
+            attempt.send(chunk, is_end=body.is_whole and number == len(body.chunks))
         body.let_go()
 
     def on_request_sent(self, size: int) -> None:
@@ -273,15 +272,16 @@ class Exchange:
         if self.phase is Phase.DONE:
             return
         self._move(Phase.DONE)
-        replica_id = ""
-        if self._attempt is not None:
-            replica_id = self._attempt.replica_id
-            self._attempt.cancel()
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.cancel()
+        if not self.stream.pending:
+            self.stream.leave()
         self._unpark()
         if self._deadline is not None:
             self._deadline.cancel()
         self.body.forget()
-        self.relay.metrics.finished(self.method.label, status, replica_id)
+        self.relay.metrics.finished(self.method.label, status, attempt.replica_id if attempt else "")
 
     def _unpark(self) -> None:
         if self._parking is not None:

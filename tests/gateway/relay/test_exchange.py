@@ -1,5 +1,6 @@
 """One agent request and what may become of it, over real HTTP/2 in memory."""
 
+import gc
 import gzip
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from gateway.config import LimitSettings
 from gateway.http2.frames import ErrorCode
 from gateway.http2.limits import Limits
 from gateway.http2.streams import State
+from gateway.relay.attempt import Attempt
+from gateway.relay.exchange import Exchange
 from gateway.relay.memory import CHUNK_BYTES
 from gateway.relay.phases import MOVES, Phase
 from gateway.rpc.framing import prefixed
@@ -589,3 +592,28 @@ def test_every_phase_says_where_it_leads() -> None:
         reached = more
     assert reached == set(Phase)
     assert all(Phase.DONE in MOVES[phase] for phase in Phase if phase is not Phase.DONE)
+
+
+@pytest.mark.parametrize("is_cut_off", [False, True])
+async def test_what_is_over_is_freed_without_the_garbage_collector(world: World, is_cut_off: bool) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        asked, seen = await a_stream(world)
+        seen.headers()
+        seen.send(token("a"))
+        await world.settle()
+        assert alive() == before + 2
+        if is_cut_off:
+            asked.cancel()
+        else:
+            seen.end((b"grpc-status", b"0"))
+        await world.settle()
+        assert alive() == before
+    finally:
+        gc.enable()
+
+
+def alive() -> int:
+    return sum(isinstance(found, Exchange | Attempt) for found in gc.get_objects())
