@@ -32,6 +32,12 @@ class Reason(StrEnum):
     INTERNAL = "INTERNAL"
 
 
+MAY_SUCCEED_LATER = frozenset(
+    (Reason.NO_REPLICA_READY, Reason.OVERLOADED, Reason.REPLICA_UNREACHABLE, Reason.REPLICA_FAILED)
+)
+"""The same request here, without a change of it."""
+
+
 class Limit(StrEnum):
     """What a peer has met: names are those of `settings.limits`."""
 

@@ -209,7 +209,10 @@ class Attempt:
     def _on_first_data(self, now_s: float) -> None:
         if self.lease is not None:
             self.lease.first_token(now_s)
-        self._metrics.time_to_first_token.observe(now_s - self._exchange.started_at)
+        took_s = now_s - self._exchange.started_at
+        self._metrics.time_to_first_token.observe(took_s)
+        if self._exchange.route is not None:
+            self._exchange.route.first_token.observe(took_s)
         self._release_headers()
 
     def _release_headers(self) -> None:
@@ -251,6 +254,8 @@ class Attempt:
         self._tell(OutcomeKind.FAILED if status in _FAULTS else OutcomeKind.ANSWERED)
         if report is not None:
             usage = self._exchange.relay.witness.reported(self.lease, report, self._exchange.relay.clock())
+            if usage is not None and self._exchange.route is not None:
+                self._exchange.route.used(usage)
             if self._exchange.front is not None:
                 self._exchange.front.usage = usage
 

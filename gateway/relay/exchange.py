@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from gateway.dialects.base import Method
 from gateway.dispatch.admission import Parked
-from gateway.errors import Failure, Limit, Reason, Refused
+from gateway.errors import MAY_SUCCEED_LATER, Failure, Limit, Reason, Refused
 from gateway.fleet.leases import Lease
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Fields
@@ -14,6 +14,7 @@ from gateway.relay.backlog import Backlog
 from gateway.relay.in_front import InFront
 from gateway.relay.phases import MOVES, Phase
 from gateway.relay.request_body import RequestBody
+from gateway.relay.route_metrics import RouteTally
 from gateway.relay.timer import Timer
 from gateway.relay.why import Why, asked_by
 from gateway.rpc.call import RESPONSE, Call
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 _MAX_ATTEMPTS = 3
 """Of one request. A request that kills every process that reads it must not reach the whole fleet."""
 _CANCELLED = str(int(Code.CANCELLED))
-_RETRIED = frozenset((Reason.NO_REPLICA_READY, Reason.OVERLOADED, Reason.REPLICA_UNREACHABLE, Reason.REPLICA_FAILED))
-"""The same request may succeed later."""
 
 
 class Exchange:
@@ -38,7 +37,7 @@ class Exchange:
 
     __slots__ = (
         "_attempt", "_deadline", "_facts", "_parked", "_parking", "_tried", "_why", "agent", "backlog", "body",
-        "call", "front", "method", "phase", "relay", "started_at", "stream",
+        "call", "front", "method", "phase", "relay", "route", "started_at", "stream",
     )  # fmt: skip
 
     def __init__(self, relay: "Relay", agent: "AgentConnection", stream: Stream, call: Call, method: Method) -> None:
@@ -50,6 +49,7 @@ class Exchange:
         self.phase = Phase.READING
         self.body = RequestBody(relay.memory, relay.limits.request_bytes, is_message=method.reads_request)
         self.backlog = Backlog()
+        self.route: RouteTally | None = None
         self._attempt: Attempt | None = None
         self._tried: tuple[str, ...] = ()
         """The replica of each attempt."""
@@ -148,10 +148,10 @@ class Exchange:
         """End the exchange with a status of ours."""
         if self.phase is Phase.DONE:
             return
-        if failure.retry_after_s is None and failure.reason in _RETRIED:
+        if failure.retry_after_s is None and failure.reason in MAY_SUCCEED_LATER:
             failure.retry_after_s = self.relay.pushback()
         status = status_of(failure)
-        self.relay.metrics.failed(failure)
+        self.relay.metrics.failed(failure, self.route)
         self._send_end(status.trailers())
         self._finish(str(int(status.code)))
 
@@ -206,6 +206,7 @@ class Exchange:
             self._attempt_with(None)
             return
         self._facts = routed = self.relay.routes.resolve(facts, self.call.fields)
+        self.route = self.relay.metrics.routes.of(routed.route.name)
         if self.call.asks_why:
             self._why, self._facts = asked_by(routed, self.relay.explain_to)
         is_renamed = (facts.model, facts.lora_name) != (routed.model, routed.lora_name)
@@ -281,7 +282,7 @@ class Exchange:
         if self._deadline is not None:
             self._deadline.cancel()
         self.body.forget()
-        self.relay.metrics.finished(self.method.label, status, attempt.replica_id if attempt else "")
+        self.relay.metrics.finished(self, status, attempt.replica_id if attempt else "")
 
     def _unpark(self) -> None:
         if self._parking is not None:

@@ -7,9 +7,11 @@ from gateway.errors import Failure, Limit
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger
 from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Counter, Histogram, Registry
+from gateway.relay.route_metrics import RouteMetrics, RouteTally
 from gateway.rpc.status import Code
 
 if TYPE_CHECKING:
+    from gateway.relay.exchange import Exchange
     from gateway.relay.relay import Relay
 
 _PREFIX = "inference_gateway_"
@@ -55,6 +57,7 @@ class RelayMetrics:
         self.prefill_tokens = registry.gauge(
             name("prefill_tokens_in_flight"), "Uncached prompt tokens of leases before their first token.", "replica"
         )
+        self.routes = RouteMetrics(registry)
         self._requests = registry.counter(
             name("requests_total"), "Exchanges ended, by what the agent was told.", "method", "status", "replica"
         )
@@ -78,9 +81,12 @@ class RelayMetrics:
             self._messages.child(replica_id),
         )
 
-    def finished(self, method: str, status: str, replica_id: str) -> None:
+    def finished(self, exchange: "Exchange", status: str, replica_id: str) -> None:
         """`status` is the value of grpc-status; `replica_id` is empty where none was tried."""
-        self._requests.child(method, _STATUS_NAMES.get(status, "UNKNOWN"), replica_id).add(1)
+        name = _STATUS_NAMES.get(status, "UNKNOWN")
+        self._requests.child(exchange.method.label, name, replica_id).add(1)
+        if exchange.route is not None:
+            exchange.route.ended(name, exchange.relay.clock() - exchange.started_at)
 
     def update(self, relay: "Relay", ledger: Ledger, fleet: Fleet) -> None:
         """Set what is measured only when somebody asks."""
@@ -104,7 +110,10 @@ class RelayMetrics:
         self.in_flight.remove(replica_id)
         self.prefill_tokens.remove(replica_id)
 
-    def failed(self, failure: Failure) -> None:
+    def failed(self, failure: Failure, route: RouteTally | None = None) -> None:
+        """`route` is None before the request has one."""
+        if route is not None:
+            route.failed(failure)
         self._failures.child(failure.reason.value).add(1)
         if failure.limit is not None:
             self.met(failure.limit)

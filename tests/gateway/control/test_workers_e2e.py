@@ -103,6 +103,10 @@ async def test_idle_connections_are_shared_evenly_and_all_workers_are_one_gatewa
             if key[:2] == ("inference_gateway_requests_total", GENERATE) and key[-1] == "OK"
         ]
         assert finished == 39
+        route = "inference_gateway_route_"
+        assert metrics[(route + "requests_total", "default", "OK")] == 39
+        assert metrics[(route + "time_to_first_token_seconds_count", "default")] == 39
+        assert metrics[(route + "tokens_total", "completion", "default")] == 39 * 200
         last = await them.begin(tokens=100)
         them.gateway.program.signal(signal.SIGTERM)
         assert {await ending(call) for call in last} == {"OK"}
