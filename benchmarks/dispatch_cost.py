@@ -7,7 +7,8 @@ Prints for each policy and size of fleet the lowest of the runs and, behind it, 
 
 `pick`: the policy's choice among views that are at hand. `dispatch`: candidates, pick, lease, first token, usage and
 release, with as many requests in flight as there are replicas, so that two views change from one pick to the next.
-Replicas report their load, have answered before, and half of them have a quarter of the prompt cached.
+Replicas report their load, have answered before, and all have at least some of the prompt cached, which is what it
+costs most to look at: what a fleet with one system prompt has of every request.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """Views with columns: what is worked out of each view is kept until that view is replaced."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gateway.types import View
 
-__all__ = ["ViewList", "column"]
+__all__ = ["ViewList", "column", "places"]
 
 T = TypeVar("T")
 
@@ -18,6 +18,8 @@ class ViewList(list[View]):
 
     def __init__(self, views: Iterable[View]) -> None:
         super().__init__(views)
+        self.places: Mapping[str, int] = {view.id: place for place, view in enumerate(self)}
+        """By replica id."""
         self._columns: dict[Callable[[View], Any], list[Any]] = {}
         self._read_to: dict[Callable[[View], Any], int] = {}
         self._replaced: list[int] = []
@@ -53,3 +55,8 @@ def column(views: Sequence[View], of: Callable[[View], T]) -> Sequence[T]:
     """Return `of` each view, which must depend on nothing but the view. Where the views are a worker's own it is worked
     out only for those that are new."""
     return views.column(of) if isinstance(views, ViewList) else [of(view) for view in views]
+
+
+def places(views: Sequence[View]) -> Mapping[str, int]:
+    """Return where in `views` each replica stands, by its id."""
+    return views.places if isinstance(views, ViewList) else {view.id: place for place, view in enumerate(views)}

@@ -85,8 +85,8 @@ class Replica:
             context_tokens,
             self._unseen.requests(counters.sent(self.slot), requests),
             self.meter.pace(),
-            zone=record.zone,
-            labels=record.labels,
+            record.zone,
+            record.labels,
         )
 
     def __repr__(self) -> str:

@@ -21,13 +21,12 @@ USABLE = frozenset((ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECT
 class Candidates:
     """The views of those that may serve alike requests, in the order of their ids."""
 
-    __slots__ = ("_places", "_views", "is_panic")
+    __slots__ = ("_views", "is_panic")
 
     def __init__(self, views: Iterable[View], *, is_panic: bool = False) -> None:
         self.is_panic = is_panic
         """So few are ready that suspect and ejected ones are among them."""
         self._views = ViewList(sorted(views, key=lambda view: view.id))
-        self._places = {view.id: place for place, view in enumerate(self._views)}
 
     def views(self, excluded: Container[str] = ()) -> Sequence[View]:
         """Return those not `excluded`. To keep it, copy it: views in it are replaced."""
@@ -35,14 +34,14 @@ class Candidates:
 
     def __contains__(self, view: View) -> bool:
         """Whether it is the present view of a candidate: the object, not one like it."""
-        place = self._places.get(view.id)
+        place = self._views.places.get(view.id)
         return place is not None and self._views[place] is view
 
     def __len__(self) -> int:
         return len(self._views)
 
     def replace(self, view: View) -> None:
-        place = self._places.get(view.id)
+        place = self._views.places.get(view.id)
         if place is not None:
             self._views.replace(place, view)
 

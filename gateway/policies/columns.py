@@ -6,9 +6,12 @@ from itertools import repeat
 from operator import attrgetter
 
 from gateway.types import Facts, View
-from gateway.view_list import column
+from gateway.view_list import column, places
 
-__all__ = ["busyness", "column", "ids", "requests", "to_read", "weights"]
+__all__ = ["busyness", "by_weight", "cached", "column", "ids", "requests", "to_read", "weights"]
+
+_FEW = 4
+"""Where fewer than one of so many have any of a prompt cached, to look for those costs less than to ask for each."""
 
 _id = attrgetter("id")
 _weight = attrgetter("weight")
@@ -36,12 +39,28 @@ def busyness(views: Sequence[View]) -> Sequence[float]:
 def to_read(facts: Facts, views: Sequence[View]) -> Sequence[int]:
     """Return the prompt tokens that each would have to read: those that wait there, and the request's own that it does
     not have cached."""
-    prompt_tokens, cached = facts.prompt_tokens, facts.cached()
-    ahead = column(views, _prefill_tokens)
-    if not cached:
-        return [tokens + prompt_tokens for tokens in ahead]
-    known = map(cached.get, ids(views), repeat(0))
-    return [tokens + prompt_tokens - each for tokens, each in zip(ahead, known, strict=True)]
+    prompt_tokens, ahead = facts.prompt_tokens, column(views, _prefill_tokens)
+    return [prompt_tokens + tokens - known for tokens, known in zip(ahead, cached(facts, views), strict=True)]
+
+
+def cached(facts: Facts, views: Sequence[View]) -> list[int]:
+    """Return the tokens of the request's prompt that each has cached, in a list of the caller's own."""
+    by_id = facts.cached()
+    if _FEW * len(by_id) > len(views):
+        return list(map(by_id.get, ids(views), repeat(0)))
+    known, where = [0] * len(views), places(views)
+    for replica_id, tokens in by_id.items():
+        if replica_id in where:
+            known[where[replica_id]] = tokens
+    return known
+
+
+def by_weight(loads: Sequence[float], views: Sequence[View]) -> Sequence[float]:
+    """Return each of `loads` divided by the weight of its replica, which is 1 nearly everywhere."""
+    shares = weights(views)
+    if shares.count(1.0) == len(shares):
+        return loads
+    return [load / share for load, share in zip(loads, shares, strict=True)]
 
 
 def _busyness(view: View) -> float:

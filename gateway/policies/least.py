@@ -2,10 +2,14 @@
 
 import random
 from collections.abc import Sequence
+from math import isnan
 
 from gateway.types import Facts, View
 
 __all__ = ["LeastLoad", "least", "place_of_least"]
+
+_FEW = 16
+"""Where equals are fewer than one of so many, to list them costs less than to draw until one is met."""
 
 
 def least(views: Sequence[View], loads: Sequence[float], rng: random.Random) -> View:
@@ -17,10 +21,14 @@ def place_of_least(loads: Sequence[float], rng: random.Random) -> int:
     """Equals are drawn: the first of them would get all of a quiet fleet's requests, from every gateway that sees the
     same order."""
     lowest = min(loads)
-    at = loads.index(lowest)
     equals = loads.count(lowest)
-    for _ in range(rng.randrange(equals) if equals > 1 else 0):
-        at = loads.index(lowest, at + 1)
+    if equals == 1 or isnan(lowest):
+        return loads.index(lowest)
+    if equals * _FEW < len(loads):
+        return rng.choice([at for at, load in enumerate(loads) if load == lowest])
+    at = int(rng.random() * len(loads))
+    while loads[at] != lowest:
+        at = int(rng.random() * len(loads))
     return at
 
 

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from gateway.policies.base import Positive
-from gateway.policies.columns import column, to_read, weights
+from gateway.policies.columns import by_weight, cached, column
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -24,8 +24,9 @@ class LeastWork(LeastLoad):
         self._output_cost = output_cost
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        columns = to_read(facts, views), column(views, self._to_write), weights(views)
-        return [(tokens + written) / weight for tokens, written, weight in zip(*columns, strict=True)]
+        own, columns = facts.prompt_tokens, (column(views, self._ahead), cached(facts, views))
+        return by_weight([own + ahead - known for ahead, known in zip(*columns, strict=True)], views)
 
-    def _to_write(self, view: View) -> float:
-        return view.requests * view.pace.output_tokens * self._output_cost if view.pace else 0.0
+    def _ahead(self, view: View) -> float:
+        to_write = view.requests * view.pace.output_tokens * self._output_cost if view.pace else 0.0
+        return view.prefill_tokens + to_write

@@ -3,7 +3,7 @@ for reasons that no counter shows."""
 
 import random
 from collections.abc import Sequence
-from math import exp, inf
+from math import exp
 
 from gateway.policies.base import Positive
 from gateway.policies.columns import column
@@ -30,15 +30,14 @@ class PeakEwma(LeastLoad):
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         decay_s, floor_s = self._decay_s, self._floor_s
-        loads: list[float] = []
-        for seen_s, at, batch in column(views, _seen):
-            wait_s = seen_s * exp((at - now_s) / decay_s) if at < now_s else seen_s
-            loads.append(max(floor_s, wait_s) * batch)
-        return loads
+        return [
+            (wait_s if (wait_s := seen_s * exp((at - now_s) / decay_s if at < now_s else 0.0)) > floor_s else floor_s)
+            * batch
+            for seen_s, at, batch in column(views, self._seen)
+        ]
 
-
-def _seen(view: View) -> tuple[float, float, float]:
-    """Return the time to first token, when it was seen, and by how many it counts."""
-    if view.pace is None:
-        return _UNKNOWN_S, inf, view.requests / view.weight
-    return view.pace.first_token_s, view.pace.observed_at, (view.requests + 1) / view.weight
+    def _seen(self, view: View) -> tuple[float, float, float]:
+        """Return the time to first token, when it was seen, and by how many it counts."""
+        if view.pace is None:
+            return 0.0, 0.0, view.requests / view.weight * (_UNKNOWN_S / self._floor_s)
+        return view.pace.first_token_s, view.pace.observed_at, (view.requests + 1) / view.weight

@@ -5,9 +5,9 @@ import random
 from collections.abc import Sequence
 
 from gateway.policies.base import AtLeastOne
-from gateway.policies.bounded import within_bound
-from gateway.policies.columns import busyness, ids
-from gateway.policies.least import least
+from gateway.policies.bounded import overloaded
+from gateway.policies.columns import busyness, cached
+from gateway.policies.least import place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["PrefixAffinity"]
@@ -24,12 +24,16 @@ class PrefixAffinity:
         self._bound = bound
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        best = self.narrow(facts, views, now_s)
-        return least(best, busyness(best), self._rng)
+        best, busy = self._best(facts, views), busyness(views)
+        return views[best[place_of_least([busy[at] for at in best], self._rng)]]
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        free = within_bound(views, self._bound)
-        known = facts.cached()
-        cached = [known.get(each, 0) for each in ids(free)] if known else [0]
-        longest = max(cached)
-        return free if not longest else [view for view, tokens in zip(free, cached, strict=True) if tokens == longest]
+        return [views[at] for at in self._best(facts, views)]
+
+    def _best(self, facts: Facts, views: Sequence[View]) -> Sequence[int]:
+        """Return places in `views`."""
+        known = cached(facts, views)
+        for at in overloaded(views, self._bound):
+            known[at] = -1
+        longest = max(known)
+        return [at for at, tokens in enumerate(known) if tokens == longest]

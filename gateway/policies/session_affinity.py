@@ -2,12 +2,13 @@
 Good where a session's next prompt begins with the last one; needs no state, and no prefix index."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from math import log
 
 from gateway.policies.base import AtLeastOne
-from gateway.policies.bounded import within_bound
+from gateway.policies.bounded import overloaded
 from gateway.policies.columns import busyness, column, weights
 from gateway.policies.least import least
 from gateway.types import Facts, View
@@ -29,30 +30,28 @@ class SessionAffinity:
     def __init__(self, rng: random.Random, *, bound: AtLeastOne = 1.25) -> None:
         self._rng = rng
         self._bound = bound
-        self._numbers: dict[str, int] = {}
+        remembered = lru_cache(_MOST_REMEMBERED)(_number)
+        self._replica: Callable[[View], int] = lambda view: remembered(view.id)
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         if not facts.session_id:
             return least(views, busyness(views), self._rng)
-        free = self.narrow(facts, views, now_s)
-        session = _number(facts.session_id)
-        draws = [session * number % _PRIME for number in column(free, self._replica)]
-        if min(weights(free)) < max(weights(free)):
-            # Weighted rendezvous (Schindelhauer and Schomaker): the highest of -weight / log(uniform).
-            heights = [-weight / log(draw / _PRIME) for weight, draw in zip(weights(free), draws, strict=True)]
-            return free[heights.index(max(heights))]
-        return free[draws.index(max(draws))]
+        heights = self._heights(facts.session_id, views)
+        for at in overloaded(views, self._bound):
+            heights[at] = 0.0
+        return views[heights.index(max(heights))]
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        return within_bound(views, self._bound) if facts.session_id else views
+        full = overloaded(views, self._bound) if facts.session_id else ()
+        return [view for at, view in enumerate(views) if at not in full]
 
-    def _replica(self, view: View) -> int:
-        number = self._numbers.get(view.id)
-        if number is None:
-            if len(self._numbers) >= _MOST_REMEMBERED:
-                self._numbers.clear()
-            number = self._numbers[view.id] = _number(view.id)
-        return number
+    def _heights(self, session_id: str, views: Sequence[View]) -> list[float]:
+        session, shares = _number(session_id), weights(views)
+        draws: list[float] = [session * number % _PRIME for number in column(views, self._replica)]
+        if shares.count(shares[0]) == len(shares):
+            return draws
+        # Weighted rendezvous (Schindelhauer and Schomaker): the highest of -weight / log(uniform).
+        return [-weight / log(draw / _PRIME) for weight, draw in zip(shares, draws, strict=True)]
 
 
 def _number(name: str) -> int:

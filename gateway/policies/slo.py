@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from gateway.errors import Reason, Refused
 from gateway.policies.base import Positive
-from gateway.policies.columns import column, to_read
-from gateway.policies.least import least
+from gateway.policies.columns import cached, column
+from gateway.policies.least import place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["Slo"]
@@ -24,23 +24,28 @@ class Slo:
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         """The time until what is to be read has been: first come, first served, as engines schedule prompts."""
-        columns = to_read(facts, views), column(views, self._line)
-        return [floor_s + tokens * token_s for tokens, (floor_s, token_s) in zip(*columns, strict=True)]
+        columns = column(views, self._wait), column(views, self._each), cached(facts, views)
+        own = facts.prompt_tokens
+        return [wait_s + (own - known) * token_s for wait_s, token_s, known in zip(*columns, strict=True)]
 
-    def _line(self, view: View) -> tuple[float, float]:
-        """Return what no tokens take, and each one."""
-        return (view.pace.floor_s, view.pace.token_s) if view.pace else (0.0, self._token_s / view.weight)
+    def _wait(self, view: View) -> float:
+        """Return when it would begin to read."""
+        return (view.pace.floor_s if view.pace else 0.0) + view.prefill_tokens * self._each(view)
+
+    def _each(self, view: View) -> float:
+        """Return what it takes to read a token."""
+        return view.pace.token_s if view.pace else self._token_s / view.weight
 
     def load(self, facts: Facts, view: View, now_s: float) -> float:
         return self.loads(facts, [view], now_s)[0]
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View | Refused:
         loads = self.loads(facts, views, now_s)
-        best = least(views, loads, self._rng)
+        best = place_of_least(loads, self._rng)
         target_s = facts.first_token_target_s or self._target_s
-        late_s = min(loads) - target_s
+        late_s = loads[best] - target_s
         if late_s <= 0:
-            return best
+            return views[best]
         return Refused(
             Reason.OVERLOADED, f"no replica would begin to answer within {target_s:g} s", retry_after_s=late_s
         )

@@ -3,10 +3,10 @@ read, until all of them are saturated. Good for agents with long contexts on sev
 
 import random
 from collections.abc import Sequence
-from itertools import repeat
+from math import inf
 
 from gateway.policies.base import Fraction, Positive
-from gateway.policies.columns import ids, to_read, weights
+from gateway.policies.columns import by_weight, cached, to_read
 from gateway.policies.least import LeastLoad, least
 from gateway.types import Facts, View
 
@@ -28,24 +28,18 @@ class StickyUntilSaturated(LeastLoad):
         self._release_tokens = release_tokens
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        return [tokens / weight for tokens, weight in zip(to_read(facts, views), weights(views), strict=True)]
+        return by_weight(to_read(facts, views), views)
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        loads = self.loads(facts, views, now_s)
-        sticky = self._sticky(facts, views, loads)
-        if not sticky:
-            return least(views, loads, self._rng)
-        return least([views[at] for at in sticky], [loads[at] for at in sticky], self._rng)
+        return least(views, self._behind_gate(facts, views, now_s), self._rng)
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        sticky = self._sticky(facts, views, self.loads(facts, views, now_s))
-        return [views[at] for at in sticky] or views
+        loads = self._behind_gate(facts, views, now_s)
+        return [view for view, load in zip(views, loads, strict=True) if load < inf]
 
-    def _sticky(self, facts: Facts, views: Sequence[View], loads: Sequence[float]) -> Sequence[int]:
-        """Return the places of those behind the gate; none where they are saturated."""
+    def _behind_gate(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
+        """Return the loads of those behind the gate and inf for the others; all loads where they are saturated."""
+        loads, known = self.loads(facts, views, now_s), cached(facts, views)
         needed = max(1.0, self._gate * facts.prompt_tokens)
-        known = map(facts.cached().get, ids(views), repeat(0))
-        sticky = [at for at, tokens in enumerate(known) if tokens >= needed]
-        if sticky and min([loads[at] for at in sticky]) - min(loads) > self._release_tokens:
-            return ()
-        return sticky
+        behind = [load if tokens >= needed else inf for load, tokens in zip(loads, known, strict=True)]
+        return behind if min(behind) - min(loads) <= self._release_tokens else loads

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.types import View
-from gateway.view_list import ViewList, column
+from gateway.view_list import ViewList, column, places
 from tests.gateway.fleets import view
 
 
@@ -51,3 +51,8 @@ def test_one_that_asks_by_a_new_function_each_time_costs_bounded_memory() -> Non
     columns = [column(views, lambda each, more=more: each.requests + more) for more in range(1_000)]
     assert [each[0] for each in columns] == list(range(3, 1_003))
     assert len(vars(views)["_columns"]) <= 32
+
+
+def test_places_are_those_of_a_plain_list() -> None:
+    views = [view("b"), view("a"), view("c")]
+    assert places(ViewList(views)) == places(views) == {"b": 0, "a": 1, "c": 2}

@@ -76,6 +76,8 @@ class Holders:
             return False
         room = min(held.capacity, self._blocks_max // (2 * len(self._held)))
         blocks = blocks[:room]
+        if blocks and blocks[-1] in held.young and 2 * len(held.young) <= room:
+            return False
         sets, bit = self._sets, held.bit
         known = self._depth(bit, blocks)
         somewhere = self._depth(-1, blocks)
@@ -136,6 +138,8 @@ class Holders:
     def _depth(self, bit: int, blocks: Sequence[bytes]) -> int:
         """Return how many blocks, from the first on, are held by any of the replicas in `bit`; -1: by anybody."""
         low, high = 0, len(blocks)
+        if high and self._sets.get(blocks[-1], 0) & bit:
+            return high
         while low < high:
             middle = (low + high + 1) // 2
             if self._sets.get(blocks[middle - 1], 0) & bit:
