@@ -1,16 +1,30 @@
 """Chained hashes: the name of a block says what it holds and what stands before it."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from hashlib import blake2b
 from importlib.util import source_hash
+from itertools import accumulate, pairwise
 
-__all__ = ["BLOCK_BYTES", "BLOCK_TOKENS", "NAME_BYTES", "chain", "seed"]
+__all__ = ["BLOCK_BYTES", "BLOCK_TOKENS", "ENDS", "NAME_BYTES", "chain", "seed"]
 
 BLOCK_TOKENS = 64
 """A multiple of the engines' own blocks (vLLM: 16), so that a block of ours is cached whole or not at all."""
 BLOCK_BYTES = 4 * BLOCK_TOKENS
 """Ids are fixed32. Of text it is as much, some 64 tokens of English."""
 NAME_BYTES = 8
+_FINE = 128
+"""So many blocks, 32 KB of a prompt, are single ones."""
+_DOUBLINGS = 12
+"""What is beyond 128 MB of a prompt has no name."""
+
+ENDS: Sequence[int] = list(
+    accumulate([1] * _FINE + [_FINE // 16 << doubling for doubling in range(_DOUBLINGS) for _ in range(16)], initial=0)
+)
+"""Where the blocks that have names end, in single blocks from the prompt's beginning. Beyond `_FINE` each is a
+sixteenth of what stood before it when they last doubled, so that a prompt of 400 KB has 186 names and not 1,600
+(docs/decisions/0009)."""
+_SPANS = list(pairwise(BLOCK_BYTES * end for end in ENDS))
 
 
 def seed(secret: bytes, *scope: str) -> bytes:
@@ -26,10 +40,10 @@ def seed(secret: bytes, *scope: str) -> bytes:
 
 
 def chain(before: bytes, data: bytes) -> Sequence[bytes]:
-    """Return the names of the whole blocks of `data`, after what `before` names.
+    """Return the names of the whole blocks of `data`, which end at `ENDS`, after what `before` names.
 
-    By SipHash-1-3 of the name before and the block: 64 bits each and a third of blake2b's price for 256 bytes (both
-    measured). `source_hash` is its only door in the standard library that is the same in all workers.
+    By SipHash-1-3 of the name before and the block: 64 bits each and a third of blake2b's price for 256 bytes, a sixth
+    for more (both measured). `source_hash` is its only door in the standard library that is the same in all workers.
     """
-    last = len(data) - BLOCK_BYTES + 1
-    return [before := source_hash(before + data[at : at + BLOCK_BYTES]) for at in range(0, last, BLOCK_BYTES)]
+    spans = _SPANS[: bisect_right(ENDS, len(data) // BLOCK_BYTES) - 1]
+    return [before := source_hash(before + data[begin:end]) for begin, end in spans]

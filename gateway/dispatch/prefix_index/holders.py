@@ -1,6 +1,9 @@
 """Which replica holds which block, bounded for each replica by its KV cache and for all by memory."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+
+from gateway.dispatch.prefix_index.chain import ENDS
 
 __all__ = ["Holders"]
 
@@ -13,10 +16,11 @@ class _Held:
     Whatever a prompt uses joins the young one. Once that is half of the capacity it becomes the old one, and what was
     old and is not young is forgotten: least recently used, to within half a cache, in few calls of C. Both together
     may reach twice the capacity, where prompts are as long as that.
-    A prompt joins with all its blocks from the first on, so that whoever holds a block holds those before it.
+    A prompt joins with all its blocks from the first on, so that whoever holds a block holds those before it. A
+    capacity is counted in single blocks, however many of them one name stands for.
     """
 
-    __slots__ = ("bit", "blocks_max", "capacity", "incarnation", "old", "young")
+    __slots__ = ("bit", "blocks_max", "capacity", "incarnation", "old", "young", "young_blocks")
 
     def __init__(self, incarnation: int, bit: int, blocks_max: int) -> None:
         self.incarnation = incarnation
@@ -25,13 +29,21 @@ class _Held:
         self.capacity = blocks_max
         """Learnt: other gateways, output tokens and a larger block share leave less than the whole cache."""
         self.young: dict[bytes, None] = {}
+        self.young_blocks = 0
         self.old: dict[bytes, None] = {}
 
     def age(self) -> set[bytes]:
         """Return those that are forgotten for it."""
         forgotten = self.old.keys() - self.young.keys()
-        self.old, self.young = self.young, {}
+        self.old, self.young, self.young_blocks = self.young, {}, 0
         return forgotten
+
+    def join(self, blocks: Sequence[bytes]) -> None:
+        """Let a prompt be young. Those of its blocks that are already are its first."""
+        older = len(self.young)
+        self.young.update(dict.fromkeys(blocks))
+        added = len(self.young) - older
+        self.young_blocks += ENDS[len(blocks)] - ENDS[len(blocks) - added]
 
 
 class Holders:
@@ -75,17 +87,18 @@ class Holders:
         if held is None:
             return False
         room = min(held.capacity, self._blocks_max // (2 * len(self._held)))
-        blocks = blocks[:room]
-        if blocks and blocks[-1] in held.young and 2 * len(held.young) <= room:
+        if room < ENDS[len(blocks)]:
+            blocks = blocks[: bisect_right(ENDS, room) - 1]
+        if blocks and blocks[-1] in held.young and 2 * held.young_blocks <= room:
             return False
         sets, bit = self._sets, held.bit
         known = self._depth(bit, blocks)
-        somewhere = self._depth(-1, blocks)
+        somewhere = self._depth(-1, blocks, known)
         for block in blocks[known:somewhere]:
             sets[block] |= bit
         sets.update(dict.fromkeys(blocks[somewhere:], bit))
-        held.young.update(dict.fromkeys(blocks))
-        if 2 * len(held.young) > room:
+        held.join(blocks)
+        if 2 * held.young_blocks > room:
             self._forget(bit, held.age())
         self.version += known < len(blocks)
         return known < len(blocks)
@@ -105,7 +118,7 @@ class Holders:
             held.capacity = min(held.blocks_max, held.capacity + held.blocks_max // 64 + 1)
 
     def depth(self, replica_id: str, blocks: Sequence[bytes]) -> int:
-        """Return how many blocks, from the first on, the replica holds."""
+        """Return how many names, from the first on, the replica holds."""
         held = self._held.get(replica_id)
         return self._depth(held.bit, blocks) if held else 0
 
@@ -132,13 +145,13 @@ class Holders:
         return len(self) * 64 + len(self._sets) * (48 + 64 + 28 + len(self._names) // 8)
 
     def __len__(self) -> int:
-        """Blocks held, by each replica that holds it: at most `blocks_max`, for one may be in both generations."""
+        """Names held, by each replica that holds it: at most `blocks_max`, for one may be in both generations."""
         return sum(len(held.young) + len(held.old) for held in self._held.values())
 
-    def _depth(self, bit: int, blocks: Sequence[bytes]) -> int:
-        """Return how many blocks, from the first on, are held by any of the replicas in `bit`; -1: by anybody."""
-        low, high = 0, len(blocks)
-        if high and self._sets.get(blocks[-1], 0) & bit:
+    def _depth(self, bit: int, blocks: Sequence[bytes], low: int = 0) -> int:
+        """Return how many blocks from the first on, at least `low`, are held by any replica of `bit`; -1: by anybody."""
+        high = len(blocks)
+        if high > low and self._sets.get(blocks[-1], 0) & bit:
             return high
         while low < high:
             middle = (low + high + 1) // 2

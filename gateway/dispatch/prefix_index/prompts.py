@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 
-from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, BLOCK_TOKENS, chain, seed
+from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, BLOCK_TOKENS, ENDS, chain, seed
 from gateway.dispatch.prefix_index.holders import Holders
 from gateway.dispatch.prefix_index.news import blocks_of
 from gateway.fleet.fleet import Fleet, FleetChange
@@ -167,6 +167,6 @@ class Prompt:
         elif usage.cached_tokens > expected_tokens + tolerance:
             self._index.holders.surprised(replica_id)
 
-    def _tokens(self, blocks: int) -> int:
+    def _tokens(self, names: int) -> int:
         # The last token is always computed, for what comes after it.
-        return max(0, min(self.tokens - 1, int(blocks * BLOCK_BYTES * self.tokens / max(1, self._size))))
+        return max(0, min(self.tokens - 1, int(ENDS[names] * BLOCK_BYTES * self.tokens / max(1, self._size))))

@@ -5,7 +5,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, chain, seed
+from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, ENDS, chain, seed
 
 SEED = seed(b"secret", "ids", "llama", "", "")
 
@@ -15,6 +15,24 @@ def test_what_begins_alike_is_called_alike_as_far_as_whole_blocks_go(start: byte
     names = chain(SEED, start)
     assert len(names) == len(start) // BLOCK_BYTES
     assert chain(SEED, start + rest)[: len(names)] == names
+
+
+@given(st.integers(0, 4_000_000))
+def test_names_reach_to_within_a_block_or_a_sixteenth_of_a_prompt(size: int) -> None:
+    named = max(end for end in ENDS if end * BLOCK_BYTES <= size) * BLOCK_BYTES
+    assert size - named < max(BLOCK_BYTES, size / 16)
+    if size < 32 * 1024:
+        assert size - named < BLOCK_BYTES
+
+
+def test_a_long_prompt_has_few_names() -> None:
+    data = bytes(range(256)) * 1_600
+    names = chain(SEED, data)
+    assert len(names) == len(set(names)) == 185
+    other = chain(SEED, data[:350_000] + b"x" + data[350_001:])
+    alike = sum(end * BLOCK_BYTES <= 350_000 for end in ENDS[1:])
+    assert names[:alike] == other[:alike]
+    assert not set(names[alike:]) & set(other[alike:])
 
 
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=6), st.lists(st.integers(0, 1), min_size=1, max_size=6))

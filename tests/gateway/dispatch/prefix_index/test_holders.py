@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dispatch.prefix_index.chain import ENDS
 from gateway.dispatch.prefix_index.holders import Holders
 
 IDS = [f"replica-{number}" for number in range(6)]
@@ -99,6 +100,20 @@ def test_all_together_stay_within_the_bound() -> None:
         holders.use(rng.choice(IDS), blocks("".join(rng.choices("abc", k=rng.randint(1, 30)))))
         assert len(holders) <= 120
     assert holders.estimated_bytes() < 120 * 300
+
+
+@given(seed=st.integers(0, 2**32), capacity=st.integers(1, 3_000))
+def test_a_cache_is_counted_in_single_blocks_whatever_a_name_stands_for(seed: int, capacity: int) -> None:
+    rng = random.Random(seed)
+    holders = opened(capacity)
+    ends = {name: end for path in ("a" * 200, "b" * 200) for name, end in zip(blocks(path), ENDS[1:], strict=False)}
+    for _ in range(10):
+        path = rng.choice("ab") * rng.randint(1, 200)
+        holders.use(IDS[0], blocks(path))
+        held = [depths(holders, each * 200).get(IDS[0], 0) for each in "ab"]
+        assert sum(ENDS[depth] for depth in held) <= 2 * capacity
+        assert depths(holders, path).get(IDS[0], 0) in (len(path), max(at for at in range(201) if ENDS[at] <= capacity))
+    assert len(holders) <= 2 * len(ends)
 
 
 @pytest.mark.parametrize("capacity", [4, 16, 1_000])

@@ -35,6 +35,15 @@ def test_a_prompt_is_cached_where_it_was_read_and_its_last_token_never() -> None
     assert (whole.tokens, whole.cached_tokens("a")) == (64, 63)
 
 
+def test_of_a_long_prompt_at_most_a_sixteenth_more_is_cached_than_it_says() -> None:
+    index = Known()
+    ids = random.Random(2).randbytes(4 * 100_000)
+    index.of_ids(LLAMA, ids).read("a", 1)
+    for tokens in (8_191, 8_192, 30_000, 70_000, 100_000):
+        known = index.of_ids(LLAMA, ids[: 4 * tokens] + b"other" * 10_000).cached_tokens("a")
+        assert tokens - max(64, tokens // 16) <= known <= tokens
+
+
 def test_another_salt_adapter_or_kind_of_prompt_has_nothing_cached() -> None:
     index = Known()
     index.of_ids(LLAMA, IDS).read("a", 1)
