@@ -12,6 +12,9 @@ T = TypeVar("T")
 _MOST_COLUMNS = 32
 """Policies ask for a few; one that asks by a new function each time gets no more memory than this."""
 
+_MOST_REPLACED = 256
+"""And as many as there are views, then columns are begun anew."""
+
 
 class ViewList(list[View]):
     """The ids of the views, and their order, stay. Only its owner replaces views."""
@@ -28,7 +31,7 @@ class ViewList(list[View]):
         self[place] = view
         if self._columns:
             self._replaced.append(place)
-            if len(self._replaced) > len(self):
+            if len(self._replaced) > _MOST_REPLACED + len(self):
                 self._forget()
 
     def column(self, of: Callable[[View], T]) -> Sequence[T]:
@@ -39,8 +42,8 @@ class ViewList(list[View]):
             if len(self._columns) >= _MOST_COLUMNS:
                 self._forget()
             self._columns[of] = kept
-        elif (read_to := self._read_to[of]) < len(self._replaced):
-            for place in self._replaced[read_to:]:
+        elif replaced := self._replaced[self._read_to[of] :]:
+            for place in replaced if len(replaced) < len(self) else range(len(self)):
                 kept[place] = of(self[place])
         self._read_to[of] = len(self._replaced)
         return kept

@@ -128,7 +128,11 @@ class Holders:
         Sets only shrink along a chain, so halving finds where they do: a few look-ups for each depth that there is.
         """
         everyone = self._sets.get(blocks[0], 0) if blocks else 0
-        spans = [(1, len(blocks), everyone)]
+        # Most of those that were sent a prompt, or what it goes on from, have all of it.
+        whole = everyone & self._sets.get(blocks[-1], 0) if blocks else 0
+        if whole:
+            yield self._ids_of(whole), len(blocks)
+        spans = [(1, len(blocks) - 1, everyone ^ whole)]
         while spans:
             low, high, those = spans.pop()
             if not those:
@@ -149,7 +153,7 @@ class Holders:
         return sum(len(held.young) + len(held.old) for held in self._held.values())
 
     def _depth(self, bit: int, blocks: Sequence[bytes], low: int = 0) -> int:
-        """Return how many blocks from the first on, at least `low`, are held by any replica of `bit`; -1: by anybody."""
+        """Return how many blocks from the first on, at least `low`, any replica of `bit` holds; -1: anybody."""
         high = len(blocks)
         if high > low and self._sets.get(blocks[-1], 0) & bit:
             return high
