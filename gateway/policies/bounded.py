@@ -15,6 +15,8 @@ def overloaded(views: Sequence[View], bound: float) -> Sequence[int]:
     """Return the places of those that with one request more would have over `bound` (at least 1) times their share of
     all requests, by weight, and over ALWAYS_FREE: none where all have."""
     counts, shares = requests(views), weights(views)
+    if max(counts) < ALWAYS_FREE:
+        return ()
     each = bound * (sum(counts) + 1) / sum(shares)
     full = [at for at, count in enumerate(counts) if count >= ALWAYS_FREE and count + 1 > each * shares[at]]
     return full if len(full) < len(views) else ()

@@ -8,7 +8,7 @@ from operator import attrgetter
 from gateway.types import Facts, View
 from gateway.view_list import column, places
 
-__all__ = ["busyness", "by_weight", "cached", "column", "ids", "requests", "to_read", "weights"]
+__all__ = ["busyness", "by_weight", "cached", "column", "ids", "prefill_tokens", "requests", "weights"]
 
 _FEW = 4
 """Where fewer than one of so many have any of a prompt cached, to look for those costs less than to ask for each."""
@@ -36,11 +36,9 @@ def busyness(views: Sequence[View]) -> Sequence[float]:
     return column(views, _busyness)
 
 
-def to_read(facts: Facts, views: Sequence[View]) -> Sequence[int]:
-    """Return the prompt tokens that each would have to read: those that wait there, and the request's own that it does
-    not have cached."""
-    prompt_tokens, ahead = facts.prompt_tokens, column(views, _prefill_tokens)
-    return [prompt_tokens + tokens - known for tokens, known in zip(ahead, cached(facts, views), strict=True)]
+def prefill_tokens(views: Sequence[View]) -> Sequence[int]:
+    """Return the prompt tokens that wait to be read at each."""
+    return column(views, _prefill_tokens)
 
 
 def cached(facts: Facts, views: Sequence[View]) -> list[int]:

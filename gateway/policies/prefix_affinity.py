@@ -3,11 +3,12 @@ prefixes and fit the caches."""
 
 import random
 from collections.abc import Sequence
+from math import inf
 
 from gateway.policies.base import AtLeastOne
 from gateway.policies.bounded import overloaded
 from gateway.policies.columns import busyness, cached
-from gateway.policies.least import place_of_least
+from gateway.policies.least import least
 from gateway.types import Facts, View
 
 __all__ = ["PrefixAffinity"]
@@ -24,16 +25,17 @@ class PrefixAffinity:
         self._bound = bound
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        best, busy = self._best(facts, views), busyness(views)
-        return views[best[place_of_least([busy[at] for at in best], self._rng)]]
+        longest, known = self._known(facts, views)
+        rows = zip(busyness(views), known, strict=True)
+        return least(views, [load if tokens == longest else inf for load, tokens in rows], self._rng)
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        return [views[at] for at in self._best(facts, views)]
+        longest, known = self._known(facts, views)
+        return [view for view, tokens in zip(views, known, strict=True) if tokens == longest]
 
-    def _best(self, facts: Facts, views: Sequence[View]) -> Sequence[int]:
-        """Return places in `views`."""
+    def _known(self, facts: Facts, views: Sequence[View]) -> tuple[int, Sequence[int]]:
+        """Return the most tokens that any has cached, and those of each: -1 of those that are overloaded."""
         known = cached(facts, views)
         for at in overloaded(views, self._bound):
             known[at] = -1
-        longest = max(known)
-        return [at for at, tokens in enumerate(known) if tokens == longest]
+        return max(known), known

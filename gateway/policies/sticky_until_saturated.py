@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf
 
 from gateway.policies.base import Fraction, Positive
-from gateway.policies.columns import by_weight, cached, to_read
+from gateway.policies.columns import by_weight, cached, prefill_tokens
 from gateway.policies.least import LeastLoad, least
 from gateway.types import Facts, View
 
@@ -28,7 +28,12 @@ class StickyUntilSaturated(LeastLoad):
         self._release_tokens = release_tokens
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        return by_weight(to_read(facts, views), views)
+        return self._to_read(facts, views, cached(facts, views))
+
+    def _to_read(self, facts: Facts, views: Sequence[View], known: Sequence[int]) -> Sequence[float]:
+        """Return the prompt tokens that wait, with the request's own that are not known, for each one's weight."""
+        own, rows = facts.prompt_tokens, zip(prefill_tokens(views), known, strict=True)
+        return by_weight([own + ahead - has for ahead, has in rows], views)
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         return least(views, self._behind_gate(facts, views, now_s), self._rng)
@@ -39,7 +44,8 @@ class StickyUntilSaturated(LeastLoad):
 
     def _behind_gate(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         """Return the loads of those behind the gate and inf for the others; all loads where they are saturated."""
-        loads, known = self.loads(facts, views, now_s), cached(facts, views)
+        known = cached(facts, views)
+        loads = self._to_read(facts, views, known)
         needed = max(1.0, self._gate * facts.prompt_tokens)
         behind = [load if tokens >= needed else inf for load, tokens in zip(loads, known, strict=True)]
         return behind if min(behind) - min(loads) <= self._release_tokens else loads
