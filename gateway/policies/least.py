@@ -8,9 +8,6 @@ from gateway.types import Facts, View
 
 __all__ = ["LeastLoad", "least", "place_of_least"]
 
-_FEW = 16
-"""Where equals are fewer than one of so many, to list them costs less than to draw until one is met."""
-
 
 def least(views: Sequence[View], loads: Sequence[float], rng: random.Random) -> View:
     """Return the view with the least of `loads`."""
@@ -21,11 +18,9 @@ def place_of_least(loads: Sequence[float], rng: random.Random) -> int:
     """Equals are drawn: the first of them would get all of a quiet fleet's requests, from every gateway that sees the
     same order."""
     lowest = min(loads)
-    equals = loads.count(lowest)
-    if equals == 1 or isnan(lowest):
+    if loads.count(lowest) == 1 or isnan(lowest):
         return loads.index(lowest)
-    if equals * _FEW < len(loads):
-        return rng.choice([at for at, load in enumerate(loads) if load == lowest])
+    # At the worst half as many draws as there are loads, on average: what a list of the equals would cost.
     at = int(rng.random() * len(loads))
     while loads[at] != lowest:
         at = int(rng.random() * len(loads))

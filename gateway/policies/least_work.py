@@ -25,7 +25,7 @@ class LeastWork(LeastLoad):
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         own, columns = facts.prompt_tokens, (column(views, self._ahead), cached(facts, views))
-        return by_weight([own + ahead - known for ahead, known in zip(*columns, strict=True)], views)
+        return by_weight([own - known + ahead for ahead, known in zip(*columns, strict=True)], views)
 
     def _ahead(self, view: View) -> float:
         to_write = view.requests * view.pace.output_tokens * self._output_cost if view.pace else 0.0

@@ -29,15 +29,15 @@ class PeakEwma(LeastLoad):
         self._floor_s = floor_s
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        decay_s, floor_s = self._decay_s, self._floor_s
+        now, floor_s = now_s / self._decay_s, self._floor_s
         return [
-            (wait_s if (wait_s := seen_s * exp((at - now_s) / decay_s if at < now_s else 0.0)) > floor_s else floor_s)
-            * batch
+            (wait_s if (wait_s := seen_s * exp(at - now if at < now else 0.0)) > floor_s else floor_s) * batch
             for seen_s, at, batch in column(views, self._seen)
         ]
 
     def _seen(self, view: View) -> tuple[float, float, float]:
-        """Return the time to first token, when it was seen, and by how many it counts."""
-        if view.pace is None:
+        """Return the time to first token, when it was seen (in `decay_s`), and by how many it counts."""
+        pace = view.pace
+        if pace is None:
             return 0.0, 0.0, view.requests / view.weight * (_UNKNOWN_S / self._floor_s)
-        return view.pace.first_token_s, view.pace.observed_at, (view.requests + 1) / view.weight
+        return pace.first_token_s, pace.observed_at / self._decay_s, (view.requests + 1) / view.weight
