@@ -1,9 +1,10 @@
 """Replicas that cost next to nothing: raw HTTP/2 from prebuilt buffers, no scheduler, no protobuf for a token.
 
-    python -m benchmarks.overhead.replica COUNT
+    python -m benchmarks.overhead.replica COUNT [REPORT_INTERVAL_MS]
 
 One process listens on COUNT ports of loopback, one for each replica, and prints them as JSON. What to send stands in
-the prompt (orders.py). A line on its input is answered with the number of held streams; the end of its input ends it.
+the prompt (orders.py). Each sends a load report every second, unless told otherwise. A line on its input is answered
+with the number of held streams; the end of its input ends it.
 """
 
 import json
@@ -22,8 +23,8 @@ from benchmarks.overhead.steps import Sender, Step, Stream
 from benchmarks.overhead.wire import GREETING, head, header_frame
 from gateway.http2.frames import DATA, END_STREAM, PREFACE
 
-_REPEAT_NS = 10**9
-"""Of a load report on its stream: what a gateway asks for by default."""
+_REPORT_INTERVAL_MS = 1_000
+"""What a gateway asks for by default."""
 _GOLDEN = 0.618033988749895
 """Its multiples spread phases evenly, whatever their number."""
 
@@ -31,8 +32,9 @@ _GOLDEN = 0.618033988749895
 class Replica:
     """What stands behind one port."""
 
-    def __init__(self, loop: Loop, number: int, listening: socket.socket) -> None:
+    def __init__(self, loop: Loop, number: int, listening: socket.socket, interval_ms: int) -> None:
         self.loop = loop
+        self.interval_ns = interval_ms * 10**6
         self.report = Report(random.Random(number))
         self.answers = control_answers(self.report)
         self.connections: set[Connection] = set()
@@ -173,13 +175,13 @@ class Connection(Sender):
         self.send_window -= len(body)
         if answer.is_repeated:
             self.flush()
-            self.loop.at(now_ns() + _REPEAT_NS, partial(self._repeat, stream, answer))
+            self.loop.at(now_ns() + self._replica.interval_ns, partial(self._repeat, stream, answer))
 
 
-def main(count: int) -> None:
+def main(count: int, interval_ms: int = _REPORT_INTERVAL_MS) -> None:
     loop = Loop()
     listening = [socket.create_server(("127.0.0.1", 0), backlog=4_096) for _ in range(count)]
-    replicas = [Replica(loop, number, sock) for number, sock in enumerate(listening)]
+    replicas = [Replica(loop, number, sock, interval_ms) for number, sock in enumerate(listening)]
     is_over = False
 
     def on_input(events: int) -> None:
@@ -195,4 +197,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

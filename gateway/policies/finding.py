@@ -63,7 +63,7 @@ def find(name: str) -> Callable[..., Policy]:
     offered = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in offered:
         names = (*POLICIES, *offered)
-        near = difflib.get_close_matches(name, names, n=1)
+        near = [f"{name}:CLASS"] if name.endswith(".py") else difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise SettingsError(f"policy: {name!r} is none of {', '.join(names)}{hint}")
     try:

@@ -120,7 +120,13 @@ def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("round-robin", "; did you mean round_robin?"), ("rondom", "; did you mean random?"), ("qwerty", ""), ("", "")],
+    [
+        ("round-robin", "; did you mean round_robin?"),
+        ("rondom", "; did you mean random?"),
+        ("./mine.py", "; did you mean ./mine.py:CLASS?"),
+        ("qwerty", ""),
+        ("", ""),
+    ],
 )
 def test_an_unknown_name_is_one_clear_line(name: str, hint: str) -> None:
     assert error(name) == f"policy: {name!r} is none of {', '.join(POLICIES)}{hint}"
