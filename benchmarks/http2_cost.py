@@ -15,8 +15,9 @@ from statistics import median
 
 from gateway.errors import Limit
 from gateway.http2 import frames
+from gateway.http2.codec import Codec, HeaderEncoder
 from gateway.http2.connection import Connection
-from gateway.http2.headers import Codec, Field, Fields, HeaderEncoder
+from gateway.http2.headers import Field, Fields
 from gateway.http2.limits import Limits, Rate
 from gateway.http2.streams import Stream
 

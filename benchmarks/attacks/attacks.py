@@ -9,8 +9,9 @@ from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 
 from gateway.errors import Limit
 from gateway.http2 import frames
+from gateway.http2.codec import HeaderEncoder
 from gateway.http2.frames import END_HEADERS, END_STREAM, ErrorCode, Setting
-from gateway.http2.headers import Fields, HeaderEncoder
+from gateway.http2.headers import Fields
 from gateway.rpc.framing import prefixed
 from inference.v1 import inference_pb2 as pb
 

@@ -2,6 +2,7 @@
 
 from hashlib import blake2b
 from math import inf
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -12,10 +13,10 @@ from gateway.rpc.call import Call
 from gateway.types import Facts, Prefix
 from inference.v1 import inference_pb2 as pb
 
-SERVICE = "inference.v1.Inference"
-_TARGET = b"x-slo-ttft-ms"
+SERVICE: Final = "inference.v1.Inference"
+_TARGET: Final = b"x-slo-ttft-ms"
 """Metadata in which an agent names the time to first token that it needs."""
-_FIXED32_BYTES = 4
+_FIXED32_BYTES: Final = 4
 
 Request = pb.GenerateRequest | pb.ChatRequest | pb.EmbedRequest | pb.TokenizeRequest
 
@@ -53,7 +54,7 @@ def _method(request_type: type[Request], prompts: Prompts, *, is_stream: bool) -
 
 def _facts(call: Call, request: Request, prompts: Prompts) -> Facts:
     routed = None if isinstance(request, pb.TokenizeRequest) else request
-    generated = request if isinstance(request, pb.GenerateRequest | pb.ChatRequest) else None
+    generated = request if isinstance(request, (pb.GenerateRequest, pb.ChatRequest)) else None
     lora_name, cache_salt = (generated.lora_name, generated.cache_salt) if generated else ("", "")
     prefix = _prefix(request, (request.model, lora_name, cache_salt), prompts)
     return Facts(
@@ -74,7 +75,7 @@ def _facts(call: Call, request: Request, prompts: Prompts) -> Facts:
 
 def _prefix(request: Request, scope: Scope, prompts: Prompts) -> Prefix | None:
     if isinstance(request, pb.GenerateRequest):
-        if request.token_ids.ids:
+        if request.HasField("token_ids"):
             return prompts.of_ids(scope, _wire_ids(request.token_ids))
         return prompts.of_text(scope, request.text.encode())
     if isinstance(request, pb.ChatRequest):

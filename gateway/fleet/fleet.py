@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.errors import Reason, Refused
 from gateway.fleet.counters import Counters
@@ -11,14 +12,14 @@ from gateway.types import Facts, Labels, LoadReport, ReplicaRecord, ReplicaState
 
 __all__ = ["Fleet", "FleetChange"]
 
-LOOK_INTERVAL_S = 0.005
+LOOK_INTERVAL_S: Final = 0.005
 """How old other workers' counts may be in views. A look costs about as much as a pick, so that busy workers share it
 among many; the few requests that others dispatch meanwhile are spread as ours are."""
 
-_NOBODY = Candidates(())
+_NOBODY: Final = Candidates(())
 
 
-_DOUBTFUL = (ReplicaState.SUSPECT, ReplicaState.EJECTED)
+_DOUBTFUL: Final = (ReplicaState.SUSPECT, ReplicaState.EJECTED)
 
 
 def _ids() -> list[str]:
@@ -189,7 +190,7 @@ class Fleet:
         replica = self._by_slot.get(slot)
         if replica is not None:
             self._views.touch(replica)
-            if replica.record.state == ReplicaState.PROBATION:
+            if replica.is_on_probation:
                 self._forget()  # it may have one request at a time
             if is_freed:
                 self._notify()

@@ -1,16 +1,17 @@
 """How fast one life of a replica answers, from leases that have seen their first token or their end."""
 
 from math import exp
+from typing import Final
 
 from gateway.types import Pace, Usage
 
 __all__ = ["PaceMeter"]
 
-_DECAY_S = 10.0
+_DECAY_S: Final = 10.0
 """In which a better time to first token has mostly replaced a worse one (Finagle's and linkerd's default)."""
-_KEPT = 0.98
+_KEPT: Final = 0.98
 """Of what was learnt of reading speed, at each new first token: some fifty of them count."""
-_WEIGHT = 0.05
+_WEIGHT: Final = 0.05
 """Of each ended request in the means: some twenty of them count."""
 
 

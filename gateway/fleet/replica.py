@@ -22,11 +22,14 @@ class Wanted(NamedTuple):
 class Replica:
     """One life of a replica: what control says of it, whether this worker reaches it, where its counts are."""
 
-    __slots__ = ("_unseen", "is_reachable", "meter", "record", "slot")
+    __slots__ = ("_unseen", "is_on_probation", "is_reachable", "load", "meter", "record", "slot")
 
     def __init__(self, record: ReplicaRecord, slot: int) -> None:
-        self.record = record._replace(load=None)
+        self.record = record
+        """Of its load it says what was known when control made it: `load` may be newer."""
+        self.load: LoadReport | None = None
         self.slot = slot
+        self.is_on_probation = record.state is ReplicaState.PROBATION
         self.is_reachable = True
         """This worker's connection to it is up or untried."""
         self.meter = PaceMeter()
@@ -58,16 +61,17 @@ class Replica:
 
     def take(self, record: ReplicaRecord, counters: Counters) -> None:
         """Take over what control says of the same life."""
-        self.record = record._replace(load=self.record.load)
+        self.record = record
+        self.is_on_probation = record.state is ReplicaState.PROBATION
         if record.load is not None:
             self.reported(record.load, counters)
 
     def reported(self, load: LoadReport, counters: Counters) -> bool:
         """Take over what it says of its load. False: something newer was known, or another life says it."""
-        known = self.record.load
+        known = self.load
         if known is not None and (known.received_at >= load.received_at or known.boot_id != load.boot_id):
             return False
-        self.record = self.record._replace(load=load)
+        self.load = load
         self._unseen.reported(load, counters.sent(self.slot))
         return True
 
@@ -79,7 +83,7 @@ class Replica:
             record.incarnation,
             record.state,
             record.weight,
-            record.load,
+            self.load,
             requests,
             prefill_tokens,
             context_tokens,

@@ -12,20 +12,21 @@ it saw last (`is_ordered`).
 
 from collections.abc import Collection, Iterator
 from enum import IntEnum
+from typing import Final
 
 from gateway.fleet.counters import InFlight
 from gateway.types import ReplicaRecord
 
 __all__ = ["GATEWAYS", "GATEWAYS_AT", "SLOTS", "Held", "Rows", "SharedCounters", "SharedTally", "size_bytes"]
 
-SLOTS = 65_536
+SLOTS: Final = 65_536
 """Lives of replicas that can be counted at a time. Memory that nobody touches costs nothing."""
-RING = 1_024
+RING: Final = 1_024
 """Changes that a reader may miss before it looks at everything."""
-GATEWAYS = 256
+GATEWAYS: Final = 256
 """In front of this one, that a worker counts by: a cell with the name of each, then a cell with the count of each."""
 
-_CELL_BYTES = 8
+_CELL_BYTES: Final = 8
 
 
 class Held(IntEnum):
@@ -35,13 +36,16 @@ class Held(IntEnum):
     PARKED_REQUESTS = 2
 
 
-_CHANGES = 0
-_RING_AT = 8
-GATEWAYS_AT = _RING_AT + RING
-_SLOTS_AT = GATEWAYS_AT + 2 * GATEWAYS
-_REQUESTS, _PREFILL_TOKENS, _CONTEXT_TOKENS, _SENT_REQUESTS = range(4)
-_STRIDE = 4
-_ROW = _SLOTS_AT + SLOTS * _STRIDE
+_CHANGES: Final = 0
+_RING_AT: Final = 8
+GATEWAYS_AT: Final = _RING_AT + RING
+_SLOTS_AT: Final = GATEWAYS_AT + 2 * GATEWAYS
+# A slot's counts, in this order; requests in flight come first.
+_PREFILL_TOKENS: Final = 1
+_CONTEXT_TOKENS: Final = 2
+_SENT_REQUESTS: Final = 3
+_STRIDE: Final = 4
+_ROW: Final = _SLOTS_AT + SLOTS * _STRIDE
 
 
 def size_bytes(workers: int) -> int:

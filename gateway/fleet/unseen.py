@@ -1,10 +1,12 @@
 """What a load report cannot have seen: requests that this gateway sent while the report was on its way."""
 
+from typing import Final
+
 from gateway.types import LoadReport
 
 __all__ = ["Unseen"]
 
-_PERIOD_S = 10.0
+_PERIOD_S: Final = 10.0
 
 
 class Unseen:

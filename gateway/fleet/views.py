@@ -5,6 +5,7 @@ candidates changed, and between such changes only the views of those replicas ar
 """
 
 from collections.abc import Container, Iterable, Sequence
+from typing import Final
 
 from gateway.fleet.counters import Counters
 from gateway.fleet.replica import Replica, Wanted
@@ -14,7 +15,7 @@ from gateway.view_list import ViewList
 __all__ = ["USABLE", "Candidates", "Views"]
 
 
-USABLE = frozenset((ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION))
+USABLE: Final = frozenset((ReplicaState.READY, ReplicaState.SUSPECT, ReplicaState.EJECTED, ReplicaState.PROBATION))
 """In need. Those that start, drain or say NOT_SERVING must get nothing whatever the need."""
 
 
@@ -92,7 +93,7 @@ class Views:
     def _may_take(self, replica: Replica, is_panic: bool) -> bool:
         if is_panic or replica.is_healthy:
             return True
-        return replica.record.state == ReplicaState.PROBATION and self._counters.total(replica.slot)[0] == 0
+        return replica.is_on_probation and self._counters.total(replica.slot)[0] == 0
 
     def _refresh(self) -> None:
         for replica in self._stale:

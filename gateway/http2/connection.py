@@ -5,12 +5,13 @@ and `fault` says why. `receive` raises nothing else, whatever the bytes.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from gateway.http2 import frames
+from gateway.http2.codec import Codec
 from gateway.http2.control import Control
 from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
-from gateway.http2.headers import Codec, Fields
+from gateway.http2.headers import Fields
 from gateway.http2.limits import Limits
 from gateway.http2.owner import ConnectionOwner
 from gateway.http2.preface import Greeting, greeting
@@ -18,13 +19,13 @@ from gateway.http2.streams import Stream, StreamReceiver
 
 __all__ = ["Connection", "ConnectionOwner"]
 
-_read_head = frames.read_head
-_NO_STREAMS: dict[int, Stream] = {}
-_HEADERS_EFFORT = 16
+_read_head: Final = frames.read_head
+_NO_STREAMS: Final[dict[int, Stream]] = {}
+_HEADERS_EFFORT: Final = 16
 """What a header list costs, and the request that it begins, in frames without either."""
-_EFFORT_BYTES = 32
+_EFFORT_BYTES: Final = 32
 """Of a header block: to decode them, Huffman coded, takes as long as such a frame, some 15 us."""
-_MAX_HEAD = frames.MAX_FRAME_BYTES << 8 | 0xFF
+_MAX_HEAD: Final = frames.MAX_FRAME_BYTES << 8 | 0xFF
 
 
 class Connection(Control):

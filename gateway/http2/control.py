@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from gateway.http2 import frames, settings
+from gateway.http2.codec import Codec
 from gateway.http2.frames import ConnectionFault, ErrorCode, Setting
-from gateway.http2.headers import Codec
 from gateway.http2.inbound import Inbound
 from gateway.http2.limits import Limits
 from gateway.http2.owner import ConnectionOwner

@@ -2,23 +2,25 @@
 most calls carry a value that no cache has met (a timeout, a request id), and it has to be bounded."""
 
 from collections import deque
+from typing import Final
 
 from hpack import HPACKError
 from hpack.table import HeaderTable
 
 from gateway.errors import Limit
+from gateway.http2.codec import BlockCache
 from gateway.http2.frames import ConnectionFault, ErrorCode
-from gateway.http2.headers import SECRET_NAMES, BlockCache, Field, FieldList, SecretName
+from gateway.http2.headers import SECRET_NAMES, Field, FieldList, SecretName
 from gateway.http2.huffman import decode_huffman
 
-_STATIC: tuple[Field, ...] = ((b"", b""), *HeaderTable.STATIC_TABLE)
-_ENTRY_BYTES = 32
+_STATIC: Final[tuple[Field, ...]] = ((b"", b""), *HeaderTable.STATIC_TABLE)
+_ENTRY_BYTES: Final = 32
 """Counted for each field beside its name and value (RFC 7541, 4.1; RFC 9113, 10.5.1)."""
-_TABLE_BYTES = 4_096
+_TABLE_BYTES: Final = 4_096
 """A table's size until the peer has acknowledged another one (RFC 9113, 6.5.2)."""
-_MAX_UPDATES = 2
+_MAX_UPDATES: Final = 2
 """More size updates in one block have no meaning (RFC 7541, 4.2), and thousands would cost time."""
-_MAX_SHIFT = 28
+_MAX_SHIFT: Final = 28
 """Of an integer's continuation bytes: five of them are more than any length here (RFC 7541, 5.1)."""
 
 

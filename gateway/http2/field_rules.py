@@ -2,22 +2,25 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.http2.headers import FieldList, Fields, Kind
 
 _is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 """A token of RFC 9110, in lower case (8.2.1)."""
-_BLANKS = frozenset((b" ", b"\t"))
-_FORBIDDEN = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_BLANKS: Final = frozenset((b" ", b"\t"))
+_FORBIDDEN: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 """They concern a connection, and HTTP/2 has its own means (8.2.2)."""
-_NOTED = frozenset((b"content-length", b"host", b"te"))
+_NOTED: Final = frozenset((b"content-length", b"host", b"te"))
 """May stand twice only if they say the same."""
-_COMMON = frozenset((b"te", b"content-type", b"user-agent", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding"))
+_COMMON: Final = frozenset(
+    (b"te", b"content-type", b"user-agent", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding")
+)
 """Names that need no look: every call has them."""
-_REQUEST = frozenset((b":method", b":scheme", b":path", b":authority"))
-_RESPONSE = frozenset((b":status",))
-_NO_PSEUDO: frozenset[bytes] = frozenset()
-_LENGTH_DIGITS = 18
+_REQUEST: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
+_RESPONSE: Final = frozenset((b":status",))
+_NO_PSEUDO: Final[frozenset[bytes]] = frozenset()
+_LENGTH_DIGITS: Final = 18
 """Of content-length: an exabyte."""
 
 
@@ -62,7 +65,7 @@ def check_trailers(fields: Fields) -> None:
     _read(fields, _NO_PSEUDO)
 
 
-_CHECKS: Mapping[Kind, Callable[[Fields], int | None]] = {
+_CHECKS: Final[Mapping[Kind, Callable[[Fields], int | None]]] = {
     Kind.REQUEST: check_request,
     Kind.RESPONSE: check_response,
     Kind.TRAILERS: check_trailers,

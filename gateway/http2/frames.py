@@ -3,46 +3,47 @@
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from struct import Struct
+from typing import Final
 
 from gateway.errors import Limit
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEADER_BYTES = 9
-PRIORITY_BYTES = 5
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADER_BYTES: Final = 9
+PRIORITY_BYTES: Final = 5
 """Of a PRIORITY frame, and at the front of HEADERS with HAS_PRIORITY."""
-MAX_FRAME_BYTES = 16_384
+MAX_FRAME_BYTES: Final = 16_384
 """The smallest maximum that a peer may have (6.5.2). We announce it ourselves, so that every frame we receive may be
 forwarded as it is, and never send a longer one."""
-MAX_STREAM_ID = 2**31 - 1
-MAX_WINDOW_BYTES = 2**31 - 1
-DEFAULT_WINDOW_BYTES = 65_535
-HEADER = Struct(">HBBBI")
+MAX_STREAM_ID: Final = 2**31 - 1
+MAX_WINDOW_BYTES: Final = 2**31 - 1
+DEFAULT_WINDOW_BYTES: Final = 65_535
+HEADER: Final = Struct(">HBBBI")
 """Length (16 high bits, 8 low bits), type, flags, stream id (its top bit is reserved)."""
-HEAD = Struct(">IBI")
+HEAD: Final = Struct(">IBI")
 """The same nine bytes for those in a hurry: length and type as one number, flags, stream id."""
-read_head: Callable[[bytes, int], tuple[int, int, int]] = HEAD.unpack_from
+read_head: Final[Callable[[bytes, int], tuple[int, int, int]]] = HEAD.unpack_from
 
-DATA = 0
-HEADERS = 1
-PRIORITY = 2
-RST_STREAM = 3
-SETTINGS = 4
-PUSH_PROMISE = 5
-PING = 6
-GOAWAY = 7
-WINDOW_UPDATE = 8
-CONTINUATION = 9
+DATA: Final = 0
+HEADERS: Final = 1
+PRIORITY: Final = 2
+RST_STREAM: Final = 3
+SETTINGS: Final = 4
+PUSH_PROMISE: Final = 5
+PING: Final = 6
+GOAWAY: Final = 7
+WINDOW_UPDATE: Final = 8
+CONTINUATION: Final = 9
 
-END_STREAM = 0x1
-ACK = 0x1
-END_HEADERS = 0x4
-PADDED = 0x8
-HAS_PRIORITY = 0x20
+END_STREAM: Final = 0x1
+ACK: Final = 0x1
+END_HEADERS: Final = 0x4
+PADDED: Final = 0x8
+HAS_PRIORITY: Final = 0x20
 
-_SETTING = Struct(">HI")
-_WORD = Struct(">I")
-_WINDOW_UPDATE = Struct(">HBBBII")
-_RST_STREAM = _WINDOW_UPDATE
+_SETTING: Final = Struct(">HI")
+_WORD: Final = Struct(">I")
+_WINDOW_UPDATE: Final = Struct(">HBBBII")
+_RST_STREAM: Final = _WINDOW_UPDATE
 
 
 class ErrorCode(IntEnum):

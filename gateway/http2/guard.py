@@ -1,7 +1,7 @@
 """Floods: what costs a peer nothing and us time."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.errors import Limit
 from gateway.http2.budget import Budget
@@ -9,15 +9,15 @@ from gateway.http2.frames import ConnectionFault, ErrorCode
 from gateway.http2.limits import Limits
 
 # What a stream that we have ended earns, and what content that we have sent does (Limits says why).
-_RESETS_A_STREAM = 1
-_IDLE_FRAMES_A_STREAM = 10
-_HEADER_BYTES_A_STREAM = 1_024
-_SENT_BYTES_AN_IDLE_FRAME = 8
-_BLOCK_BYTES = 64
+_RESETS_A_STREAM: Final = 1
+_IDLE_FRAMES_A_STREAM: Final = 10
+_HEADER_BYTES_A_STREAM: Final = 1_024
+_SENT_BYTES_AN_IDLE_FRAME: Final = 8
+_BLOCK_BYTES: Final = 64
 """The work on a header block of no length, in bytes of headers."""
 
 
-_WHAT = {
+_WHAT: Final = {
     Limit.RESETS: "resets",
     Limit.IDLE_FRAMES: "frames that carry nothing",
     Limit.SETTINGS_FRAMES: "SETTINGS",
@@ -48,20 +48,23 @@ class Guard:
         self._paid_bytes = 0
 
     def count_reset(self) -> None:
-        self._spend(self._resets, 1, Limit.RESETS)
+        if not self._resets.spend(1):
+            self._insist(self._resets, 1, Limit.RESETS)
 
     def count_idle_frame(self) -> None:
-        self._spend(self._idle_frames, 1, Limit.IDLE_FRAMES)
+        if not self._idle_frames.spend(1):
+            self._insist(self._idle_frames, 1, Limit.IDLE_FRAMES)
 
     def count_settings(self) -> None:
-        self._spend(self._settings, 1, Limit.SETTINGS_FRAMES)
+        if not self._settings.spend(1):
+            self._insist(self._settings, 1, Limit.SETTINGS_FRAMES)
 
     def count_header_block(self, size: int) -> None:
-        self._spend(self._header_bytes, size + _BLOCK_BYTES, Limit.HEADER_BYTES_RATE)
+        if not self._header_bytes.spend(size + _BLOCK_BYTES):
+            self._insist(self._header_bytes, size + _BLOCK_BYTES, Limit.HEADER_BYTES_RATE)
 
-    def _spend(self, budget: Budget, count: int, limit: Limit) -> None:
-        if budget.spend(count):
-            return
+    def _insist(self, budget: Budget, count: int, limit: Limit) -> None:
+        """There is not enough in it: perhaps with what the peer has earned."""
         self._collect()
         if not budget.spend(count):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {_WHAT[limit]}", limit)

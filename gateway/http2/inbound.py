@@ -1,21 +1,23 @@
 """The receiving half of a connection: the frames of its streams, and the windows that we give."""
 
 from collections.abc import Callable
+from typing import Final
 
 from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.block import HeaderBlock
+from gateway.http2.codec import Codec
 from gateway.http2.decoder import HeaderDecoder
 from gateway.http2.field_rules import MalformedMessage, check, is_interim
 from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
 from gateway.http2.guard import Guard
-from gateway.http2.headers import Codec, FieldList, Kind
+from gateway.http2.headers import FieldList, Kind
 from gateway.http2.limits import Limits
 from gateway.http2.outbound import Outbound
 from gateway.http2.owner import ConnectionOwner
 from gateway.http2.streams import NOBODY, TRANSITIONS, Event, State, Stream, Verdict
 
-_PLAIN_HEADERS = frames.END_STREAM | frames.END_HEADERS
+_PLAIN_HEADERS: Final = frames.END_STREAM | frames.END_HEADERS
 """Flags of a HEADERS frame that is nothing but its block."""
 
 

@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from gateway.http2 import frames
+from gateway.http2.codec import EMPTY_TABLE, HeaderEncoder
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import EMPTY_TABLE, Fields, HeaderEncoder
+from gateway.http2.headers import Fields
 from gateway.http2.streams import TRANSITIONS, Event, ResetStreams, State, Stream, Verdict
 
-_REMEMBERED_RESETS = 256
+_REMEMBERED_RESETS: Final = 256
 
 
 class Outbound:

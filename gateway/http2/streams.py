@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.http2.headers import Fields
 
@@ -50,7 +50,7 @@ def _row(*outcomes: State | Verdict) -> dict[Event, State | Verdict]:
 
 
 # In the order of Event: receive headers, data, end, reset, window; send headers, data, end, reset.
-TRANSITIONS: Mapping[State, Mapping[Event, State | Verdict]] = {
+TRANSITIONS: Final[Mapping[State, Mapping[Event, State | Verdict]]] = {
     State.IDLE: _row(
         State.OPEN, Verdict.PROTOCOL_ERROR, Verdict.PROTOCOL_ERROR, Verdict.PROTOCOL_ERROR, Verdict.PROTOCOL_ERROR,
         State.OPEN, Verdict.DEFECT, Verdict.DEFECT, Verdict.DEFECT,
@@ -119,7 +119,7 @@ class Nobody:
     def on_connection_lost(self) -> None: ...
 
 
-NOBODY: StreamReceiver = Nobody()
+NOBODY: Final[StreamReceiver] = Nobody()
 
 
 class Stream:

@@ -1,6 +1,6 @@
 """One try of an exchange on one replica."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.channel.messages import OutcomeKind
 from gateway.errors import Failure, Reason
@@ -18,19 +18,21 @@ from gateway.rpc.status import Code, Status, code_of_http_status
 if TYPE_CHECKING:
     from gateway.relay.exchange import Exchange
 
-_STRIPPED = frozenset((orca.TRAILER, b"content-type"))
+_STRIPPED: Final = frozenset((orca.TRAILER, b":status", b"content-type"))
 """A replica's load is the gateway's to know: it would steer the agent's own balancer. And where a response consists of
-trailers alone, the exchange opens it with a content type already."""
+trailers alone, the exchange opens it with these already."""
 
 
-_FAULTS = frozenset(str(int(code)).encode() for code in (Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS))
+_FAULTS: Final = frozenset(
+    str(int(code)).encode() for code in (Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS)
+)
 """Statuses that say something against the replica: not overload, not what the agent did wrong."""
 
-_UNAVAILABLE = str(int(Code.UNAVAILABLE)).encode()
+_UNAVAILABLE: Final = str(int(Code.UNAVAILABLE)).encode()
 """Another replica may do it: this one drains, or its engine is gone."""
-_CREDIT_STEP_BYTES = 16 * 1024
+_CREDIT_STEP_BYTES: Final = 16 * 1024
 """Credit is counted in steps of this: far below half a window, at which the replica is told."""
-_SENDING = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
+_SENDING: Final = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
 
 
 class Attempt:
@@ -241,9 +243,14 @@ class Attempt:
             self._tell(OutcomeKind.FAILED)
             self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream inside a message"))
             return
-        trailers = _status_fields(fields)
-        status = dict(trailers)[b"grpc-status"]
-        self._note(status, dict(fields).get(orca.TRAILER))
+        said = dict(fields)
+        status = said.get(b"grpc-status")
+        if status is None:
+            trailers = _without_status(said.get(b":status", b"200"))
+            status = trailers[0][1]
+        else:
+            trailers = fields if _STRIPPED.isdisjoint(said) else [each for each in fields if each[0] not in _STRIPPED]
+        self._note(status, said.get(orca.TRAILER))
         self.cancel()
         if status != _UNAVAILABLE or not self._exchange.begin_anew():
             self._release_headers()
@@ -278,13 +285,7 @@ class Attempt:
             self.stream.leave()
 
 
-def _status_fields(fields: Fields) -> Fields:
-    """Return the trailers for the agent: the replica's, or ours where it sent no gRPC status."""
-    names = {name for name, _ in fields}
-    if b"grpc-status" in names:
-        if names.isdisjoint(_STRIPPED) and b":status" not in names:
-            return fields
-        return [field for field in fields if field[0] not in _STRIPPED and field[0] != b":status"]
-    status = dict(fields).get(b":status", b"200")
-    message = f"the replica answered HTTP {status.decode('latin-1')} without a gRPC status"
-    return Status(code_of_http_status(status), message).trailers()
+def _without_status(http_status: bytes) -> Fields:
+    """Return the trailers for the agent where the replica sent no gRPC status; ours comes first."""
+    message = f"the replica answered HTTP {http_status.decode('latin-1')} without a gRPC status"
+    return Status(code_of_http_status(http_status), message).trailers()

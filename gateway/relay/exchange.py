@@ -1,6 +1,6 @@
 """One agent request, from its first header to its last."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.dialects.base import Method
 from gateway.dispatch.admission import Parked
@@ -11,6 +11,7 @@ from gateway.http2.headers import Fields
 from gateway.http2.streams import Stream
 from gateway.relay.attempt import Attempt
 from gateway.relay.backlog import Backlog
+from gateway.relay.deadline import Deadline
 from gateway.relay.in_front import InFront
 from gateway.relay.phases import MOVES, Phase
 from gateway.relay.request_body import RequestBody
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from gateway.relay.relay import Relay
 
 
-_MAX_ATTEMPTS = 3
+_MAX_ATTEMPTS: Final = 3
 """Of one request. A request that kills every process that reads it must not reach the whole fleet."""
-_CANCELLED = str(int(Code.CANCELLED))
+_CANCELLED: Final = str(int(Code.CANCELLED))
 
 
 class Exchange:
@@ -56,7 +57,7 @@ class Exchange:
         self._facts: Facts | None = None
         self._parked: Parked | None = None
         self._parking: Timer | None = None
-        self._deadline: Timer | None = None
+        self._deadline = Deadline(call.deadline_at)
         self._why: Why | None = None
         is_from_gateway = call.gateway_id and not method.is_control
         self.front = InFront(relay.own_load, call.gateway_id) if is_from_gateway else None
@@ -67,8 +68,7 @@ class Exchange:
 
     def begin(self, is_end: bool) -> None:
         """The request's headers have arrived."""
-        if self.call.deadline_at is not None:
-            self._deadline = self.relay.call_at(self.call.deadline_at, self._on_deadline)
+        self._deadline.watch(self.started_at, self.relay, self._on_deadline)
         if self.method.reads_request:
             if is_end:
                 self._receive_request(b"", is_end=True)
@@ -164,8 +164,9 @@ class Exchange:
         return held_bytes if self._attempt is None else held_bytes + self._attempt.held_bytes
 
     def sweep(self, now_s: float) -> None:
-        """End an exchange whose agent is too slow; asked now and then."""
+        """End an exchange whose agent is too slow; asked every SWEEP_INTERVAL_S."""
         limits = self.relay.limits
+        self._deadline.watch(now_s, self.relay, self._on_deadline)
         if self.phase is Phase.READING and now_s - self.started_at > limits.first_message_timeout_s:
             message = f"the request's message was not complete in {limits.first_message_timeout_s:g} s"
             self.fail(Failure(Reason.DEADLINE_EXCEEDED, message, limit=Limit.FIRST_MESSAGE_TIMEOUT))
@@ -279,8 +280,7 @@ class Exchange:
         if not self.stream.pending:
             self.stream.leave()
         self._unpark()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._deadline.cancel()
         self.body.forget()
         self.relay.metrics.finished(self, status, attempt.replica_id if attempt else "")
 

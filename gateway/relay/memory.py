@@ -1,12 +1,13 @@
 """How many bytes of requests are held, over all exchanges of all workers."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gateway.fleet.counters import LocalTally, Tally
 
-CHUNK_BYTES = 64
+CHUNK_BYTES: Final = 64
 """What the interpreter takes for one, beside its bytes: an agent may send them one by one."""
-_FREED_CHUNKS = 64
+_FREED_CHUNKS: Final = 64
 """In one go: at most a megabyte, which takes 0.1 ms. An agent that leaves may have held half a gigabyte."""
 
 

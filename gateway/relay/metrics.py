@@ -1,7 +1,7 @@
 """What a worker counts of its exchanges."""
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.errors import Failure, Limit
 from gateway.fleet.fleet import Fleet
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.relay.exchange import Exchange
     from gateway.relay.relay import Relay
 
-_PREFIX = "inference_gateway_"
+_PREFIX: Final = "inference_gateway_"
 
 
 class TokenMetrics(NamedTuple):
@@ -40,6 +40,7 @@ class RelayMetrics:
             "replica",
         )
         self._messages = registry.counter(name("messages_total"), "Whole response messages relayed.", "replica")
+        self._tokens: dict[str, TokenMetrics] = {}
         self.streams = registry.gauge(name("streams_open"), "Exchanges that have not ended.").child()
         self.parked = registry.gauge(name("requests_parked"), "Requests that wait for a replica.").child()
         self.agent_connections = registry.gauge(name("agent_connections_open"), "Connections of agents.").child()
@@ -75,11 +76,14 @@ class RelayMetrics:
 
     def tokens_of(self, replica_id: str) -> TokenMetrics:
         """Return what is counted of one replica's responses."""
-        return TokenMetrics(
-            self._time_to_first_token.child(replica_id),
-            self._inter_token.child(replica_id),
-            self._messages.child(replica_id),
-        )
+        tokens = self._tokens.get(replica_id)
+        if tokens is None:
+            tokens = self._tokens[replica_id] = TokenMetrics(
+                self._time_to_first_token.child(replica_id),
+                self._inter_token.child(replica_id),
+                self._messages.child(replica_id),
+            )
+        return tokens
 
     def finished(self, exchange: "Exchange", status: str, replica_id: str) -> None:
         """`status` is the value of grpc-status; `replica_id` is empty where none was tried."""
@@ -106,6 +110,7 @@ class RelayMetrics:
 
     def forget(self, replica_id: str) -> None:
         """The replica is gone, and its gauges with it."""
+        self._tokens.pop(replica_id, None)
         self.replica_connections.remove(replica_id)
         self.in_flight.remove(replica_id)
         self.prefill_tokens.remove(replica_id)
@@ -123,4 +128,4 @@ class RelayMetrics:
         self._limits.child(limit.value).add(1)
 
 
-_STATUS_NAMES = {str(int(code)): code.name for code in Code}
+_STATUS_NAMES: Final = {str(int(code)): code.name for code in Code}

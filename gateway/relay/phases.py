@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
 
 
 class Phase(IntEnum):
@@ -16,7 +17,7 @@ class Phase(IntEnum):
     DONE = 4
 
 
-MOVES: Mapping[Phase, frozenset[Phase]] = {
+MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
     Phase.READING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
     Phase.PARKED: frozenset((Phase.ATTEMPTING, Phase.DONE)),
     Phase.ATTEMPTING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.STREAMING, Phase.DONE)),

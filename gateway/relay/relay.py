@@ -55,17 +55,20 @@ class Relay:
     """There are more connections or streams than before, or fewer connections."""
     clock: Callable[[], float] = field(init=False)
     """Monotonic, seconds."""
-    explain_to: frozenset[str] = field(default=frozenset(), init=False)
+    explain_to: frozenset[str] = field(init=False)
     """SPIFFE ids of agents that may ask why; `*`: all may."""
     agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
     agent_limits: Limits = field(init=False)
     peers: Peers = field(init=False)
-    is_refusing: bool = field(default=False, init=False)
+    is_refusing: bool = field(init=False)
     """Agents hold so much memory that no more work is taken (relay.sweeper)."""
-    _idle: "asyncio.Future[None] | None" = field(default=None, init=False)
+    _idle: "asyncio.Future[None] | None" = field(init=False)
 
     def __post_init__(self) -> None:
+        self.explain_to = frozenset()
+        self.is_refusing = False
+        self._idle = None
         self.clock = self.shared.clock
         self.peers = Peers(self.limits)
         self.limit(self.limits)

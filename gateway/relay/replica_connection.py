@@ -119,7 +119,7 @@ class Connector:
         loop = asyncio.get_running_loop()
         connection = ReplicaConnection(self._shared, self.limits, watcher, loop.create_future())
         if address.startswith("/"):
-            await loop.create_unix_connection(lambda: connection, address)
+            await loop.create_unix_connection(lambda: connection.protocol, address)
         else:
             host, port = split_address(address)
             await loop.create_connection(lambda: self._secured(connection, host), host, port)
@@ -132,4 +132,6 @@ class Connector:
 
     def _secured(self, connection: ReplicaConnection, host: str) -> asyncio.Protocol:
         context, name = self._contexts.replicas, self._contexts.server_name or host
-        return TlsSocket(connection, context, is_server=False, server_name=name) if context else connection
+        if context is None:
+            return connection.protocol
+        return TlsSocket(connection, context, is_server=False, server_name=name)

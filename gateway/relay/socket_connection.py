@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple, Self, cast
+from typing import Final, NamedTuple, Self, cast
 
 from gateway.errors import Limit
+from gateway.http2.codec import Codec
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Codec, FieldList
+from gateway.http2.headers import FieldList
 from gateway.http2.limits import Limits
 from gateway.http2.streams import State, Stream
 from gateway.relay.flusher import Flusher
 from gateway.relay.tls_socket import Session
 from gateway.relay.turns import Turns
 
-_LARGE_READ_BYTES = 128 * 1024
+_LARGE_READ_BYTES: Final = 128 * 1024
 """Of an agent: uvloop reads 250 KiB at once, up to 32 times in one turn."""
 
 
@@ -34,7 +35,7 @@ class Shared(NamedTuple):
         return cls(flusher, Turns(call_soon, clock, flusher.flush), Codec(), clock)
 
 
-class SocketConnection(asyncio.Protocol):
+class SocketConnection:
     """An asyncio protocol around `http2`, and its owner (http2.connection.ConnectionOwner)."""
 
     is_server: bool
@@ -58,6 +59,11 @@ class SocketConnection(asyncio.Protocol):
         )
 
     @property
+    def protocol(self) -> asyncio.Protocol:
+        """Itself: a loop asks for the methods and not for the class, of which no compiled class can be a subclass."""
+        return cast(asyncio.Protocol, self)
+
+    @property
     def is_closing(self) -> bool:
         """The socket is closed as soon as its peer has taken what is waiting."""
         return self._transport is not None and self._transport.is_closing()
@@ -70,6 +76,9 @@ class SocketConnection(asyncio.Protocol):
 
     def on_secured(self, session: Session) -> None:
         """TLS is up (relay.tls_socket.Secured)."""
+
+    def eof_received(self) -> None:
+        """Nothing more comes: the transport closes itself."""
 
     def data_received(self, data: bytes) -> None:
         self.http2.receive(data)

@@ -5,12 +5,13 @@ A total that is a second old is exact enough: what arrives in between is bounded
 from gateway.errors import Limit
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.relay import Relay
+from gateway.relay.timer import SWEEP_INTERVAL_S
 
-INTERVAL_S = 1.0
+__all__ = ["SWEEP_INTERVAL_S", "Sweeper"]
 
 
 class Sweeper:
-    """Call `sweep` every INTERVAL_S."""
+    """Call `sweep` every SWEEP_INTERVAL_S."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay

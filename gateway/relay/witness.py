@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import logs
 from gateway.channel.messages import Awaited, Outcome, OutcomeKind, Outcomes, Progress
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_GOOD_NEWS_DELAY_S = 0.05
+_GOOD_NEWS_DELAY_S: Final = 0.05
 """An ejection hangs on failures; what went well may wait a little."""
 
-_ONCE = frozenset((OutcomeKind.CONNECT_FAILED, OutcomeKind.CONNECTION_LOST))
+_ONCE: Final = frozenset((OutcomeKind.CONNECT_FAILED, OutcomeKind.CONNECTION_LOST))
 """One event, however many attempts it ended."""
 
 _Life = tuple[str, int]

@@ -5,13 +5,14 @@ A DATA frame is not a message: it may hold several, or end inside one.
 
 import zlib
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.errors import Failure, Reason
 
-PREFIX_BYTES = 5
-_WBITS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+PREFIX_BYTES: Final = 5
+_WBITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 """gRPC's `deflate` is zlib's format (RFC 1950), not the raw one."""
-_NO_ENCODING = frozenset((b"", b"identity"))
+_NO_ENCODING: Final = frozenset((b"", b"identity"))
 
 
 class MalformedFraming(Exception):
@@ -27,7 +28,7 @@ class _Openings(dict[int, bytes]):
         return opening
 
 
-OPENINGS: Mapping[int, bytes] = _Openings()
+OPENINGS: Final[Mapping[int, bytes]] = _Openings()
 """How one whole message begins that is not compressed, by its length with the prefix."""
 
 

@@ -2,8 +2,9 @@
 
 from base64 import b64encode
 from binascii import a2b_base64
+from typing import Final
 
-_PADDING = (b"", b"===", b"==", b"=")
+_PADDING: Final = (b"", b"===", b"==", b"=")
 
 
 def encode_binary(value: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Load reports by ORCA: `xds.data.orca.v3.OrcaLoadReport`, in trailers and on a stream (gRFC A51)."""
 
 from math import inf, isfinite
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
@@ -9,28 +10,28 @@ from gateway.http2.headers import Field
 from gateway.rpc.metadata import decode_binary, encode_binary
 from gateway.types import LoadReport, Usage
 
-TRAILER = b"endpoint-load-metrics-bin"
-FLOOR = "x-load-report-floor-ms"
+TRAILER: Final = b"endpoint-load-metrics-bin"
+FLOOR: Final = "x-load-report-floor-ms"
 """Metadata of StreamCoreMetrics: the shortest time between two reports that the watcher wants, in milliseconds. (The
 request's report_interval is the longest.)"""
 
 # The names in OrcaLoadReport.named_metrics.
-QUEUE_DEPTH = "queue_depth"
-RUNNING_REQUESTS = "running_requests"
-KV_CACHE_UTILIZATION = "kv_cache_utilization"
-UNCACHED_WAITING_TOKENS = "uncached_waiting_tokens"
-BOOT_ID = "boot_id"
-RECEIVED_REQUESTS = "received_requests"
-GPU_UTILIZATION = "gpu_utilization"
-GPU_MEMORY_UTILIZATION = "gpu_memory_utilization"
-GPUS_THROTTLED = "gpus_throttled"
-GPU_FAULTS = "gpu_faults"
-READY_REPLICAS = "ready_replicas"
+QUEUE_DEPTH: Final = "queue_depth"
+RUNNING_REQUESTS: Final = "running_requests"
+KV_CACHE_UTILIZATION: Final = "kv_cache_utilization"
+UNCACHED_WAITING_TOKENS: Final = "uncached_waiting_tokens"
+BOOT_ID: Final = "boot_id"
+RECEIVED_REQUESTS: Final = "received_requests"
+GPU_UTILIZATION: Final = "gpu_utilization"
+GPU_MEMORY_UTILIZATION: Final = "gpu_memory_utilization"
+GPUS_THROTTLED: Final = "gpus_throttled"
+GPU_FAULTS: Final = "gpu_faults"
+READY_REPLICAS: Final = "ready_replicas"
 
 # The names in OrcaLoadReport.request_cost.
-PROMPT_TOKENS = "prompt_tokens"
-CACHED_TOKENS = "cached_tokens"
-COMPLETION_TOKENS = "completion_tokens"
+PROMPT_TOKENS: Final = "prompt_tokens"
+CACHED_TOKENS: Final = "cached_tokens"
+COMPLETION_TOKENS: Final = "completion_tokens"
 
 
 def parse_report(serialized: bytes, received_at: float) -> LoadReport:

@@ -1,12 +1,13 @@
 """The `grpc-timeout` field (PROTOCOL-HTTP2.md, Timeout): at most eight digits and a unit."""
 
 from math import ceil
+from typing import Final
 
-_S = 1_000_000_000
-_UNIT_NS = {b"H": 3600 * _S, b"M": 60 * _S, b"S": _S, b"m": 1_000_000, b"u": 1_000, b"n": 1}
-_SENT = (b"u", b"m", b"S", b"M", b"H")
+_S: Final = 1_000_000_000
+_UNIT_NS: Final = {b"H": 3600 * _S, b"M": 60 * _S, b"S": _S, b"m": 1_000_000, b"u": 1_000, b"n": 1}
+_SENT: Final = (b"u", b"m", b"S", b"M", b"H")
 """Finest first. Below a microsecond no clock of ours counts."""
-_MAX_COUNT = 99_999_999
+_MAX_COUNT: Final = 99_999_999
 
 
 def parse_timeout(value: bytes) -> float:

@@ -52,7 +52,7 @@ from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
 from gateway.relay.socket_connection import Shared
-from gateway.relay.sweeper import INTERVAL_S, Sweeper
+from gateway.relay.sweeper import SWEEP_INTERVAL_S, Sweeper
 from gateway.relay.tls_socket import TlsSocket
 from gateway.relay.witness import Witness
 from gateway.rpc.call import GATEWAY_ID
@@ -239,8 +239,8 @@ class Worker:
 
     async def _adopt(self, accepted: socket.socket) -> None:
         agent = AgentConnection(self._relay)
-        context = self._contexts.agents
-        protocol = TlsSocket(agent, context, is_server=True, plain_answer=plain_text_answer) if context else agent
+        tls = self._contexts.agents
+        protocol = TlsSocket(agent, tls, is_server=True, plain_answer=plain_text_answer) if tls else agent.protocol
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         except OSError as error:
@@ -279,7 +279,7 @@ class Worker:
     def _sweep(self) -> None:
         self._sweeper.sweep()
         self._witness.tell_progress()
-        self._loop.call_later(INTERVAL_S, self._sweep)
+        self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def _on_counts(self) -> None:
         if not self._counts_due:

@@ -5,8 +5,9 @@ from collections import deque
 
 from gateway.errors import Limit
 from gateway.http2 import frames
+from gateway.http2.codec import Codec
 from gateway.http2.connection import Connection
-from gateway.http2.headers import Codec, Fields
+from gateway.http2.headers import Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from gateway.rpc.plain import NotGrpc

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from gateway.http2 import frames
+from gateway.http2.codec import BlockCache
 from gateway.http2.decoder import HeaderDecoder
 from gateway.http2.frames import ConnectionFault
-from gateway.http2.headers import BlockCache
 from gateway.http2.limits import Limits, Rate
 from tests.gateway.http2.raw_peer import PREFACE_SETTINGS, SETTINGS_ACK, RawPeer
 

@@ -5,26 +5,27 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from importlib.util import source_hash
 from itertools import accumulate, pairwise
+from typing import Final
 
 __all__ = ["BLOCK_BYTES", "BLOCK_TOKENS", "ENDS", "NAME_BYTES", "chain", "seed"]
 
-BLOCK_TOKENS = 64
+BLOCK_TOKENS: Final = 64
 """A multiple of the engines' own blocks (vLLM: 16), so that a block of ours is cached whole or not at all."""
-BLOCK_BYTES = 4 * BLOCK_TOKENS
+BLOCK_BYTES: Final = 4 * BLOCK_TOKENS
 """Ids are fixed32. Of text it is as much, some 64 tokens of English."""
-NAME_BYTES = 8
-_FINE = 128
+NAME_BYTES: Final = 8
+_FINE: Final = 128
 """So many blocks, 32 KB of a prompt, are single ones."""
-_DOUBLINGS = 12
+_DOUBLINGS: Final = 12
 """What is beyond 128 MB of a prompt has no name."""
 
-ENDS: Sequence[int] = list(
+ENDS: Final[Sequence[int]] = list(
     accumulate([1] * _FINE + [_FINE // 16 << doubling for doubling in range(_DOUBLINGS) for _ in range(16)], initial=0)
 )
 """Where the blocks that have names end, in single blocks from the prompt's beginning. Beyond `_FINE` each is a
 sixteenth of what stood before it when they last doubled, so that a prompt of 400 KB has 186 names and not 1,600
 (docs/decisions/0009)."""
-_SPANS = list(pairwise(BLOCK_BYTES * end for end in ENDS))
+_SPANS: Final = list(pairwise(BLOCK_BYTES * end for end in ENDS))
 
 
 def seed(secret: bytes, *scope: str) -> bytes:

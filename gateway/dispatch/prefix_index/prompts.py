@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from typing import Final
 
 from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, BLOCK_TOKENS, ENDS, chain, seed
 from gateway.dispatch.prefix_index.holders import Holders
@@ -14,13 +15,13 @@ __all__ = ["BytesPerToken", "PrefixIndex", "Prompt"]
 Scope = tuple[str, str, str]
 """Model, adapter, cache salt."""
 
-_KV_CACHE_TOKENS = 262_144
+_KV_CACHE_TOKENS: Final = 262_144
 """Of a replica that does not say: what an 8B model leaves on one GPU, to within a factor of two."""
-_BYTES_PER_TOKEN = 4.0
+_BYTES_PER_TOKEN: Final = 4.0
 """English text in the tokenizers of current models, until a model's own ratio is known."""
-_WEIGHT = 0.05
+_WEIGHT: Final = 0.05
 """Of each new ratio in the mean: some twenty requests."""
-_MODELS_MAX = 1_000
+_MODELS_MAX: Final = 1_000
 
 
 class BytesPerToken:

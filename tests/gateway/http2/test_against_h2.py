@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from gateway.http2.codec import Codec
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Codec, Fields
+from gateway.http2.headers import Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from tests.gateway.http2.raw_peer import REQUEST, RESPONSE, TRAILERS, Owner, Recorder

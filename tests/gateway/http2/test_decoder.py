@@ -6,9 +6,10 @@ from hpack.struct import NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.http2.codec import EMPTY_TABLE, BlockCache, HeaderEncoder
 from gateway.http2.decoder import HeaderDecoder
 from gateway.http2.frames import ConnectionFault, ErrorCode
-from gateway.http2.headers import EMPTY_TABLE, BlockCache, Field, HeaderEncoder, SecretName
+from gateway.http2.headers import Field, SecretName
 
 NAMES = st.sampled_from([b":path", b":status", b"accept", b"authorization", b"x"]) | st.binary(min_size=1, max_size=200)
 VALUES = st.sampled_from([b"/", b"200", b"gzip, deflate", b""]) | st.binary(max_size=300)

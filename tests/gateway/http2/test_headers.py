@@ -4,8 +4,9 @@ from hpack.struct import HeaderTuple, NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.http2.codec import BlockCache, HeaderEncoder
 from gateway.http2.decoder import HeaderDecoder
-from gateway.http2.headers import BlockCache, Field, FieldList, HeaderEncoder, SecretName
+from gateway.http2.headers import Field, FieldList, SecretName
 from tests.gateway.http2.test_decoder import FIELD_LISTS, LIMIT
 
 

@@ -4,44 +4,37 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from gateway.config import ConnectSettings
+from gateway.http2 import frames
+from gateway.http2.frames import Setting
+from gateway.http2.limits import Limits
+from gateway.http2.streams import NOBODY
 from gateway.relay.pool import Pool
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
+from gateway.relay.socket_connection import Shared
+from tests.gateway.relay.world import GENERATE, request_fields
+
+REQUEST = request_fields(GENERATE)
 
 
-class FakeHttp2:
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.is_draining = False
-        self.is_exhausted = False
-        self.fault = None
-        self.streams: dict[int, object] = {}
+class Socket(asyncio.Transport):
+    """Takes all that is written."""
 
-    @property
-    def can_open(self) -> bool:
-        return not (self.is_draining or self.is_exhausted) and len(self.streams) < self.room
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_cut = False
 
-
-class FakeConnection:
-    def __init__(self, room: int) -> None:
-        self.http2 = FakeHttp2(room)
-        self.is_ready = True
-        self.is_closed = False
-
-    def drain(self) -> None:
-        self.http2.is_draining = True
-
-    def sweep(self, now_s: float, keepalive: object) -> None: ...
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
 
     def close(self) -> None:
-        self.is_closed = True
+        self.is_cut = True
 
-    def abort(self, code: object, message: str) -> None:
-        self.is_closed = True
+    def is_closing(self) -> bool:
+        return self.is_cut
 
 
 class FakeConnector:
@@ -50,25 +43,30 @@ class FakeConnector:
     def __init__(self) -> None:
         self.tries: asyncio.Queue[None] = asyncio.Queue()
         self.answers: asyncio.Queue[int | OSError] = asyncio.Queue()
-        self.made: list[FakeConnection] = []
+        self.made: list[ReplicaConnection] = []
+        self._shared = Shared.made(asyncio.get_running_loop().call_soon, lambda: 0.0)
 
     async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
         self.tries.put_nowait(None)
         answer = await self.answers.get()
         if isinstance(answer, OSError):
             raise answer
-        self.made.append(FakeConnection(answer))
-        return cast(ReplicaConnection, self.made[-1])
+        ready = asyncio.get_running_loop().create_future()
+        connection = ReplicaConnection(self._shared, Limits(), watcher, ready)
+        connection.connection_made(Socket())
+        connection.data_received(frames.settings([(Setting.MAX_CONCURRENT_STREAMS, answer)]))
+        self.made.append(connection)
+        return connection
 
 
 class Waiter:
     def __init__(self) -> None:
-        self.connection: FakeConnection | None = None
+        self.connection: ReplicaConnection | None = None
         self.failure = ""
 
     def on_connected(self, connection: ReplicaConnection) -> None:
-        self.connection = cast(FakeConnection, connection)
-        self.connection.http2.streams[id(self)] = self
+        self.connection = connection
+        connection.http2.open_stream(REQUEST, NOBODY)
 
     def on_connect_failed(self, message: str) -> None:
         self.failure = message
@@ -93,10 +91,6 @@ class Bench:
         await self.connector.tries.get()
         self.connector.answers.put_nowait(answer)
         await turns()
-
-    def lose(self, connection: FakeConnection) -> None:
-        connection.is_ready = False
-        self.pool.on_lost(cast(ReplicaConnection, connection))
 
 
 async def turns() -> None:
@@ -142,7 +136,7 @@ async def test_a_connection_whose_stream_ids_are_used_up_is_replaced(bench: Benc
     await bench.answer(100)
     first = bench.acquire()
     [used_up] = bench.connector.made
-    used_up.http2.is_exhausted = True
+    used_up.http2.last_stream_id = frames.MAX_STREAM_ID
     second = bench.acquire()
     await bench.answer(100)
     assert first.connection is used_up
@@ -157,7 +151,7 @@ async def test_a_stream_that_ends_makes_room_for_who_waits(bench: Bench) -> None
     first, second = bench.acquire(), bench.acquire()
     assert first.connection is not None
     first.connection.http2.streams.clear()
-    bench.pool.on_room(cast(ReplicaConnection, first.connection))
+    bench.pool.on_room(first.connection)
     assert second.connection is first.connection
 
 
@@ -174,7 +168,7 @@ async def test_one_failure_is_told_to_all_who_wait_and_tried_again(bench: Bench)
 async def test_a_lost_connection_is_of_no_use_until_there_is_another(bench: Bench) -> None:
     bench.pool.warm()
     await bench.answer(100)
-    bench.lose(bench.connector.made[0])
+    bench.connector.made[0].connection_lost(None)
     assert bench.usable == [True, False]
     await bench.answer(100)
     assert bench.usable == [True, False, True]
@@ -184,7 +178,7 @@ async def test_after_a_farewell_the_replica_counts_as_untried(bench: Bench) -> N
     bench.pool.warm()
     await bench.answer(100)
     bench.connector.made[0].http2.is_draining = True
-    bench.lose(bench.connector.made[0])
+    bench.connector.made[0].connection_lost(None)
     assert bench.usable == [True]
     await bench.answer(100)
 
@@ -223,4 +217,4 @@ async def test_closing_tells_who_waits_and_lets_streams_finish(bench: Bench) -> 
     assert waiting.failure
     assert running.connection is not None
     assert running.connection.http2.is_draining
-    assert not running.connection.is_closed
+    assert not running.connection.is_closing

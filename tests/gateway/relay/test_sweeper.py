@@ -11,7 +11,7 @@ from gateway.relay.sweeper import Sweeper
 from gateway.rpc.framing import prefixed
 from gateway.rpc.status import Code
 from tests.gateway.relay.conftest import a_world
-from tests.gateway.relay.world import Peer, Recorded, World, token
+from tests.gateway.relay.world import GENERATE, Peer, Recorded, World, token
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +59,21 @@ async def unread(world: World, agent: Peer, size: int) -> Recorded:
 def _age(request: Recorded) -> int:
     assert request.stream is not None
     return request.stream.id if not request.sent else -1
+
+
+async def test_a_deadline_has_a_timer_only_once_it_is_near_and_is_kept_to_the_instant() -> None:
+    async with a_world() as world:
+        asked = world.agent().call(GENERATE, None, (b"grpc-timeout", b"30S"))
+        await world.settle()
+        await later(world, 27.5)
+        assert not [timer for timer in world.timers if not timer.is_cancelled]
+        await later(world, 1.0)
+        assert [timer.at for timer in world.timers if not timer.is_cancelled] == [pytest.approx(1_030.0)]
+        await world.advance(1.499)
+        assert not asked.is_ended
+        await world.advance(0.001)
+        assert asked.status == Code.DEADLINE_EXCEEDED
+        world.assert_nothing_is_left()
 
 
 async def test_a_request_that_trickles_is_over_after_a_while() -> None:

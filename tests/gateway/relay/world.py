@@ -17,9 +17,10 @@ from gateway.errors import Limit
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
 from gateway.fleet.shared_counters import Rows, size_bytes
+from gateway.http2.codec import Codec
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
-from gateway.http2.headers import Codec, Field, Fields
+from gateway.http2.headers import Field, Fields
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
 from gateway.metrics import Registry

@@ -12,19 +12,20 @@ IDS = random.Random(1).randbytes(4 * 1_000)
 """A thousand token ids: 15 blocks and a rest."""
 
 
-class Known(PrefixIndex):
-    def __init__(self, kv_cache_tokens: int = 0) -> None:
-        self.told: list[tuple[str, int, Sequence[bytes]]] = []
-        super().__init__(b"secret", 10_000, self.tell)
-        for replica_id in ("a", "b"):
-            self.open(replica_id, 1, kv_cache_tokens)
+Told = list[tuple[str, int, Sequence[bytes]]]
 
-    def tell(self, replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
-        self.told.append((replica_id, incarnation, blocks))
+
+def known(kv_cache_tokens: int = 0, told: Told | None = None) -> PrefixIndex:
+    """Replicas a and b are there; `told` gets what others may not know."""
+    heard: Told = [] if told is None else told
+    index = PrefixIndex(b"secret", 10_000, lambda replica_id, life, blocks: heard.append((replica_id, life, blocks)))
+    for replica_id in ("a", "b"):
+        index.open(replica_id, 1, kv_cache_tokens)
+    return index
 
 
 def test_a_prompt_is_cached_where_it_was_read_and_its_last_token_never() -> None:
-    index = Known()
+    index = known()
     first = index.of_ids(LLAMA, IDS)
     assert (first.tokens, first.cached_tokens("a")) == (1_000, 0)
     first.read("a", 1)
@@ -36,16 +37,16 @@ def test_a_prompt_is_cached_where_it_was_read_and_its_last_token_never() -> None
 
 
 def test_of_a_long_prompt_at_most_a_sixteenth_more_is_cached_than_it_says() -> None:
-    index = Known()
+    index = known()
     ids = random.Random(2).randbytes(4 * 100_000)
     index.of_ids(LLAMA, ids).read("a", 1)
     for tokens in (8_191, 8_192, 30_000, 70_000, 100_000):
-        known = index.of_ids(LLAMA, ids[: 4 * tokens] + b"other" * 10_000).cached_tokens("a")
-        assert tokens - max(64, tokens // 16) <= known <= tokens
+        cached_tokens = index.of_ids(LLAMA, ids[: 4 * tokens] + b"other" * 10_000).cached_tokens("a")
+        assert tokens - max(64, tokens // 16) <= cached_tokens <= tokens
 
 
 def test_another_salt_adapter_or_kind_of_prompt_has_nothing_cached() -> None:
-    index = Known()
+    index = known()
     index.of_ids(LLAMA, IDS).read("a", 1)
     for other in (("llama", "", "salt"), ("llama", "law", ""), ("qwen", "", "")):
         assert index.of_ids(other, IDS).cached_tokens("a") == 0
@@ -53,14 +54,14 @@ def test_another_salt_adapter_or_kind_of_prompt_has_nothing_cached() -> None:
 
 
 def test_two_names_of_a_model_share_what_is_cached() -> None:
-    index = Known()
+    index = known()
     index.of_ids(LLAMA, IDS).read("a", 1)
     assert index.of_ids(("alias", "", ""), IDS).renamed("llama", "").cached_tokens("a") == 960
     assert index.of_ids(("alias", "", "salt"), IDS).renamed("llama", "").cached_tokens("a") == 0
 
 
 def test_nothing_is_remembered_of_a_life_that_is_over() -> None:
-    index = Known()
+    index = known()
     prompt = index.of_ids(LLAMA, IDS)
     prompt.read("a", 1)
     index.open("a", 2, 0)
@@ -73,7 +74,7 @@ def test_nothing_is_remembered_of_a_life_that_is_over() -> None:
 
 
 def test_the_tokens_of_text_are_learnt_from_what_replicas_count() -> None:
-    index = Known()
+    index = known()
     text = bytes(range(200)) * 20
     assert index.of_text(LLAMA, text).tokens == 1_000
     prompt = index.of_text(LLAMA, text)
@@ -92,7 +93,7 @@ def test_the_tokens_of_text_are_learnt_from_what_replicas_count() -> None:
 def test_less_cached_than_was_thought_is_a_miss_if_all_sent_before_was_read(
     expected_tokens: int, cached_tokens: int, is_settled: bool, missed: int
 ) -> None:
-    index = Known()
+    index = known()
     prompt = index.of_ids(LLAMA, IDS)
     prompt.read("a", 1)
     prompt.used("a", Usage(1_000, cached_tokens, 10), expected_tokens, is_settled=is_settled)
@@ -100,7 +101,7 @@ def test_less_cached_than_was_thought_is_a_miss_if_all_sent_before_was_read(
 
 
 def test_the_size_of_the_replicas_cache_bounds_what_it_is_thought_to_hold() -> None:
-    index = Known(kv_cache_tokens=2_048)
+    index = known(kv_cache_tokens=2_048)
     rng = random.Random(2)
     for _ in range(20):
         index.of_ids(LLAMA, rng.randbytes(4 * 1_024)).read("a", 1)
@@ -108,14 +109,16 @@ def test_the_size_of_the_replicas_cache_bounds_what_it_is_thought_to_hold() -> N
 
 
 def test_another_worker_learns_what_it_was_not_asked_for() -> None:
-    index, other = Known(), Known()
+    told: Told = []
+    told_back: Told = []
+    index, other = known(told=told), known(told=told_back)
     index.of_ids(LLAMA, IDS).read("a", 1)
     index.of_ids(LLAMA, IDS).read("a", 1)
-    assert len(index.told) == 1
-    reads = [PromptRead(replica_id, incarnation, b"".join(blocks)) for replica_id, incarnation, blocks in index.told]
+    assert len(told) == 1
+    reads = [PromptRead(replica_id, incarnation, b"".join(blocks)) for replica_id, incarnation, blocks in told]
     other.read_elsewhere(reads)
     assert other.of_ids(LLAMA, IDS).cached_tokens("a") == 960
-    assert other.told == []
+    assert told_back == []
     other.read_elsewhere([reads[0]._replace(incarnation=7), reads[0]._replace(replica_id="unknown")])
 
 
