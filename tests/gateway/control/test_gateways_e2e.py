@@ -114,3 +114,41 @@ async def test_requests_go_where_least_is_to_be_done_whoever_asked_for_it(tmp_pa
         await them.until_in_flight(0, 0)
         for each in (them.outer, them.one, them.other):
             assert (await each.metrics())[("inference_gateway_lease_audit",)] == 0
+
+
+@asynccontextmanager
+async def failing_replica() -> AsyncGenerator[str, None]:
+    """Yield the address of a server that answers everything UNKNOWN, after a moment."""
+
+    async def fail(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        await asyncio.sleep(0.02)
+        await context.abort(grpc.StatusCode.UNKNOWN, "on purpose")
+
+    method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(fail)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Opaque", {"Fail": method}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
+async def test_the_only_replica_is_used_while_it_is_ejected_and_on_trial_behind_a_gateway_too(tmp_path: Path) -> None:
+    settings = tmp_path / "gateway.yaml"
+    settings.write_text("{opaque_services: [test.Opaque], health: {ejection_s: 0.1, ejection_max_s: 0.1}}")
+    for name in ("inner", "outer"):
+        (tmp_path / name).mkdir()
+    more = ("--config", str(settings))
+    async with (
+        failing_replica() as address,
+        gateway(tmp_path / "inner", "--replica", address, *more) as inner,
+        gateway(tmp_path / "outer", "--replica", inner.program.address, *more) as outer,
+    ):
+        await outer.until_ready()
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = outer.channel.unary_unary("/test.Opaque/Fail")
+        async with asyncio.timeout(60):
+            while min(each.program.log.count("state=probation") for each in (inner, outer)) < 3:
+                answers = await asyncio.gather(*(call(b"") for _ in range(10)), return_exceptions=True)
+                assert {str(getattr(answer, "details", str)()) for answer in answers} == {"on purpose"}
