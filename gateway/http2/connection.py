@@ -128,7 +128,7 @@ class Connection(Control):
         streams = self.streams if self._block is None else _NO_STREAMS
         room = self._receive_window
         effort = self.limits.turn_frames
-        while length - position >= 9:
+        while effort > 0 and length - position >= 9:
             head, flags, stream_id = _read_head(data, position)
             if head > _MAX_HEAD:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame is too large")
@@ -143,6 +143,7 @@ class Connection(Control):
                     room -= size
                     stream.receiver.on_data(data, position, end)
                     position = end
+                    effort -= 1
                     continue
             self._receive_window = room
             try:
@@ -151,7 +152,7 @@ class Connection(Control):
                 self._fail_stream(fault)
             position = end
             effort -= _HEADERS_EFFORT + size // _EFFORT_BYTES if head & 0xFF == frames.HEADERS else 1
-            if self.has_failed or effort <= 0:
+            if self.has_failed:
                 break
             room = self._receive_window
             streams = self.streams if self._block is None else _NO_STREAMS

@@ -31,7 +31,19 @@ def test_one_that_brings_a_long_header_list_is_a_turn() -> None:
     assert len(peer.owner.requests) == 2
 
 
-def test_content_is_no_work() -> None:
+def test_content_in_crumbs_waits_too() -> None:
     peer = RawPeer(limits=LIMITS)
-    peer.send(headers(), *(data() for _ in range(1_000)))
+    peer.send(headers())
+    ((stream, _, _),) = peer.owner.requests
+    peer.send(*(data(payload=b"x") for _ in range(100)))
+    assert stream.receive_window == peer.connection.limits.stream_window_bytes - 64
+    assert peer.connection.has_more
+    peer.send(b"")
+    assert stream.receive_window == peer.connection.limits.stream_window_bytes - 100
+    assert not peer.connection.has_more
+
+
+def test_content_in_long_frames_is_little_work() -> None:
+    peer = RawPeer(limits=LIMITS)
+    peer.send(headers(), *(data(payload=bytes(frames.MAX_FRAME_BYTES)) for _ in range(3)))
     assert not peer.connection.has_more
