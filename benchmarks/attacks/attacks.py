@@ -86,13 +86,13 @@ def _many_streams() -> Iterator[bytes]:
 
 
 def _large_requests() -> Iterator[bytes]:
-    """Of each 60 MiB, all but the end."""
-    prefix = b"\0" + (60 * _MIB).to_bytes(4, "big")
+    """Of each 15 MiB, all but the end."""
+    prefix = b"\0" + (15 * _MIB).to_bytes(4, "big")
     part = frames.frame(frames.DATA, 0, 1, bytes(frames.MAX_FRAME_BYTES))
     for stream_id in count(1, 2):
         yield _open(stream_id) + frames.frame(frames.DATA, 0, stream_id, prefix)
         piece = part[:5] + stream_id.to_bytes(4, "big") + part[9:]
-        for _ in range(60 * _MIB // frames.MAX_FRAME_BYTES - 1):
+        for _ in range(15 * _MIB // frames.MAX_FRAME_BYTES - 1):
             yield piece
 
 
@@ -109,8 +109,8 @@ def _large_prompts() -> Iterator[bytes]:
 
 
 def _request_in_crumbs() -> Iterator[bytes]:
-    """Of a request of 60 MiB, a byte in each frame: what it takes to keep them is more than they are."""
-    yield _open(1) + frames.frame(frames.DATA, 0, 1, b"\0" + (60 * _MIB).to_bytes(4, "big"))
+    """Of a request of 15 MiB, a byte in each frame: what it takes to keep them is more than they are."""
+    yield _open(1) + frames.frame(frames.DATA, 0, 1, b"\0" + (15 * _MIB).to_bytes(4, "big"))
     yield from repeat(frames.frame(frames.DATA, 0, 1, b"x") * _BATCH)
 
 

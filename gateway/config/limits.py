@@ -30,8 +30,8 @@ class LimitSettings(Strict, frozen=True):
     """Names are those of the metric's label `limit`."""
 
     # Requests.
-    request_bytes: Annotated[int, Meta(ge=1, le=1024 * MIB)] = 64 * MIB
-    """One request message, as sent and as inflated."""
+    request_bytes: Annotated[int, Meta(ge=1, le=1024 * MIB)] = 16 * MIB
+    """One request message, as sent and as inflated. While one of 16 MiB is read all others wait, for some 60 ms."""
     buffered_bytes: PositiveInt = 512 * MIB
     """All that is held of requests before their replica is chosen, over all workers. Above it requests are refused:
     none waits, since each could be waiting for what the others hold."""

@@ -42,7 +42,7 @@ class SessionAffinity:
         return views[heights.index(max(heights))]
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        full = overloaded(views, self._bound) if facts.session_id else ()
+        full = frozenset(overloaded(views, self._bound) if facts.session_id else ())
         return [view for at, view in enumerate(views) if at not in full]
 
     def _heights(self, session_id: str, views: Sequence[View]) -> list[float]:
