@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.policies.columns import requests, weights
+from gateway.policies.columns import column, requests, weights
 from gateway.types import View
 
 __all__ = ["ALWAYS_FREE", "overloaded"]
@@ -14,9 +14,14 @@ ALWAYS_FREE = 4
 def overloaded(views: Sequence[View], bound: float) -> Sequence[int]:
     """Return the places of those that with one request more would have over `bound` (at least 1) times their share of
     all requests, by weight, and over ALWAYS_FREE: none where all have."""
-    counts, shares = requests(views), weights(views)
-    if max(counts) < ALWAYS_FREE:
+    crowds = column(views, _crowd)
+    share = bound * (sum(requests(views)) + 1) / sum(weights(views))
+    if max(crowds) <= share:
         return ()
-    each = bound * (sum(counts) + 1) / sum(shares)
-    full = [at for at, count in enumerate(counts) if count >= ALWAYS_FREE and count + 1 > each * shares[at]]
+    full = [at for at, crowd in enumerate(crowds) if crowd > share]
     return full if len(full) < len(views) else ()
+
+
+def _crowd(view: View) -> float:
+    """Return what it would have for its weight with one request more; 0 where that is never too much."""
+    return (view.requests + 1) / view.weight if view.requests >= ALWAYS_FREE else 0.0

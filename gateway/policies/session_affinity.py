@@ -15,8 +15,9 @@ from gateway.types import Facts, View
 
 __all__ = ["SessionAffinity"]
 
-_PRIME = 1_073_741_789
-"""The largest below 2**30: CPython multiplies integers of up to 30 bits in one step."""
+_BITS = (1 << 30) - 1
+"""CPython multiplies integers of up to 30 bits in one step. Of the product of an odd number and any other the low bits
+are a universal hash of either (Dietzfelbinger et al., 1997), and in half the time of a remainder by a prime."""
 _MOST_REMEMBERED = 10_000
 
 
@@ -46,14 +47,14 @@ class SessionAffinity:
         return [view for at, view in enumerate(views) if at not in full]
 
     def _heights(self, session_id: str, views: Sequence[View]) -> list[float]:
-        session, shares = _number(session_id), weights(views)
-        draws: list[float] = [session * number % _PRIME for number in column(views, self._replica)]
+        session, shares = _number(session_id) | 1, weights(views)
+        draws: list[float] = [session * number & _BITS for number in column(views, self._replica)]
         if shares.count(shares[0]) == len(shares):
             return draws
         # Weighted rendezvous (Schindelhauer and Schomaker): the highest of -weight / log(uniform).
-        return [-weight / log(draw / _PRIME) for weight, draw in zip(shares, draws, strict=True)]
+        return [-weight / log(draw / (_BITS + 1)) for weight, draw in zip(shares, draws, strict=True)]
 
 
 def _number(name: str) -> int:
-    """Return 1 to _PRIME - 1, the same in every process and version of Python."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % (_PRIME - 1) + 1
+    """Return 1 to _BITS, the same in every process and version of Python."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") % _BITS + 1

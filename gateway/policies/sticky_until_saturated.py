@@ -47,5 +47,7 @@ class StickyUntilSaturated(LeastLoad):
         known = cached(facts, views)
         loads = self._to_read(facts, views, known)
         needed = max(1.0, self._gate * facts.prompt_tokens)
+        if max(known) < needed or min(known) >= needed:
+            return loads
         behind = [load if tokens >= needed else inf for load, tokens in zip(loads, known, strict=True)]
         return behind if min(behind) - min(loads) <= self._release_tokens else loads
