@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks import dispatch_cost
 from benchmarks.overhead.bench import Bench
+from benchmarks.overhead.decision import decisions_us
 from benchmarks.overhead.ends import Failed
 from benchmarks.overhead.machine import Cores, Watch, allow_many_descriptors
 from benchmarks.overhead.peers.base import Missing, Running
@@ -18,7 +18,6 @@ from benchmarks.overhead.shapes import IDLE, SHAPES, Shape, quick
 from benchmarks.processes import NotReady
 
 Say = Callable[[str], None]
-DECISION_REPLICAS, DECISIONS = 8, 2_000
 
 
 class Plan(Struct, frozen=True):
@@ -65,6 +64,7 @@ class Interleaved:
             measured=self._measured,
             idle=self._idle,
             decision_us=decisions_us(max(plan.rounds, 3)),
+            decision_compiled_us=decisions_us(max(plan.rounds, 3), is_compiled=True),
         )
 
     def _measure_shapes(self) -> None:
@@ -127,9 +127,3 @@ class Interleaved:
         first, *more = str(why).splitlines()
         self._missing[what] = f"{first} {more[-1]}" if more else first
         self._say(f"{what}: {self._missing[what]}")
-
-
-def decisions_us(runs: int) -> list[float]:
-    """Return what a pick and its bookkeeping take of CPU time, once for each run."""
-    deciding = dispatch_cost.Deciding("least_connection", DECISION_REPLICAS)
-    return dispatch_cost.run_times_us(deciding.dispatch, DECISIONS, runs)

@@ -48,6 +48,7 @@ class Run(Struct, frozen=True):
     idle: Sequence[Idle]
     decision_us: Sequence[float]
     """A pick and its bookkeeping with 8 replicas, one number for each of several runs."""
+    decision_compiled_us: Sequence[float] = ()
 
 
 def save(run: Run, file: Path) -> None:

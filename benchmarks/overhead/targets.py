@@ -24,10 +24,7 @@ class Target(Struct, frozen=True):
 
 
 def targets(figures: Figures) -> list[Target]:
-    decision = _below(
-        "a pick and its bookkeeping, 8 replicas", "", spread(figures.run.decision_us), DECISION_US, 1, "us"
-    )
-    return [*_cpu(figures), *_latency(figures), *_memory(figures), decision]
+    return [*_cpu(figures), *_latency(figures), *_memory(figures), *_decision(figures)]
 
 
 def _cpu(figures: Figures) -> Iterator[Target]:
@@ -94,6 +91,12 @@ def _memory(figures: Figures) -> Iterator[Target]:
     at_rest = figures.rest_bytes(GATEWAY)
     yield _below("RSS of an idle worker", "", at_rest.get("worker"), WORKER_BYTES, 1e6, "MB")
     yield _below("RSS of an idle control process", "", at_rest.get("control"), CONTROL_BYTES, 1e6, "MB")
+
+
+def _decision(figures: Figures) -> Iterator[Target]:
+    what, run = "a pick and its bookkeeping, 8 replicas", figures.run
+    yield _below(what, "", spread(run.decision_us), DECISION_US, 1, "us")
+    yield _below(f"{what}, compiled", "", spread(run.decision_compiled_us), DECISION_US, 1, "us")
 
 
 def _below(what: str, where: str, found: Spread | None, limit: float, unit: float, unit_name: str) -> Target:
