@@ -12,10 +12,12 @@ costs most to look at: what a fleet with one system prompt has of every request.
 """
 
 import argparse
+import gc
 import os
 import platform
 import random
 import statistics
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -93,9 +95,8 @@ def _row(replica_id: str) -> ReplicaRecord:
     return ReplicaRecord(replica_id, f"{replica_id}:8000", 1, ReplicaState.READY, models, 1.0, REPORT)
 
 
-def measure(ask: Callable[[int], None], requests: int, runs: int) -> str:
-    """Return the lowest and the median microseconds a request."""
-    times_us = run_times_us(ask, requests, runs)
+def cell(times_us: Sequence[float]) -> str:
+    """Return the lowest and the median."""
     return f"{min(times_us):.1f} ({statistics.median(times_us):.1f})"
 
 
@@ -122,7 +123,7 @@ def written(page: str, rows: Sequence[Sequence[str]], runs: int) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"there is no place for the report: {BEGIN} ... {END}")
-    cost = measure(scale, 10_000, runs)
+    cost = cell(run_times_us(scale, 10_000, runs))
     how = (
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()} ({platform.python_compiler()}), load "
         f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores; ten turns of `total += number * number % 7` took {cost}. "
@@ -133,21 +134,34 @@ def written(page: str, rows: Sequence[Sequence[str]], runs: int) -> str:
     return f"{before}{begin}\n\n{how}\n\n" + "\n".join(lines) + f"\n\n{end}{after}"
 
 
+def sweep(policies: Sequence[str], requests: int, runs: int) -> list[list[str]]:
+    """Return a row of cells for each policy. A run measures all of them once: machines have slow minutes, and each cell
+    shall see some that are not."""
+    deciding = {(policy, size): Deciding(policy, size) for policy in policies for size in FLEETS}
+    rows = {policy: [deciding[policy, size].pick for size in PICKS] for policy in policies}
+    for (policy, _), each in deciding.items():
+        rows[policy].append(each.dispatch)
+    # What the sweep holds is no part of what a collection looks at in a worker.
+    gc.freeze()
+    times_us: dict[Callable[[int], None], list[float]] = {ask: [] for asks in rows.values() for ask in asks}
+    for number in range(runs):
+        for ask, found in times_us.items():
+            found.extend(run_times_us(ask, requests, 1))
+        print(f"run {number + 1} of {runs}", file=sys.stderr)
+    return [[f"`{policy}`", *(cell(times_us[ask]) for ask in asks)] for policy, asks in rows.items()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--requests", type=int, default=500, help="in a run")
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--requests", type=int, default=100, help="in a run")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the figures into it")
     parser.add_argument("policies", nargs="*", default=POLICY_NAMES)
     arguments = parser.parse_args()
     columns = [f"pick {replicas}" for replicas in PICKS] + [f"dispatch {replicas}" for replicas in FLEETS]
-    print(f"{'us, of replicas':24}" + "".join(f"{column:>18}" for column in columns))
-    rows = [["policy", *columns]]
-    for policy in arguments.policies:
-        cells = [measure(Deciding(policy, size).pick, arguments.requests, arguments.runs) for size in PICKS]
-        cells += [measure(Deciding(policy, size).dispatch, arguments.requests, arguments.runs) for size in FLEETS]
-        print(f"{policy:24}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
-        rows.append([f"`{policy}`", *cells])
+    rows = [["policy", *columns], *sweep(arguments.policies, arguments.requests, arguments.runs)]
+    for row in rows:
+        print(f"{row[0]:26}" + "".join(f"{found:>18}" for found in row[1:]))
     if arguments.write is not None:
         page = arguments.write.read_text(encoding="utf-8")
         arguments.write.write_text(written(page, rows, arguments.runs), encoding="utf-8")

@@ -1,16 +1,25 @@
 """The benchmarks still run, on fleets too small to measure."""
 
+import gc
+
 import pytest
 
 from benchmarks import prefix_cost
-from benchmarks.dispatch_cost import BEGIN, END, POLICY_NAMES, Deciding, measure, written
+from benchmarks.dispatch_cost import BEGIN, END, FLEETS, PICKS, POLICY_NAMES, Deciding, run_times_us, sweep, written
 
 
 @pytest.mark.parametrize("policy", POLICY_NAMES)
 def test_measures_every_policy(policy: str) -> None:
     deciding = Deciding(policy, 2)
-    assert measure(deciding.pick, requests=5, runs=2)
-    assert measure(deciding.dispatch, requests=5, runs=2)
+    assert len(run_times_us(deciding.pick, requests=5, runs=2)) == 2
+    assert len(run_times_us(deciding.dispatch, requests=5, runs=2)) == 2
+
+
+def test_a_row_has_a_cell_for_each_size() -> None:
+    rows = sweep(["random", "least_work"], requests=1, runs=1)
+    gc.unfreeze()
+    assert [row[0] for row in rows] == ["`random`", "`least_work`"]
+    assert {len(row) for row in rows} == {1 + len(PICKS) + len(FLEETS)}
 
 
 def test_only_what_is_between_the_marks_is_written() -> None:
