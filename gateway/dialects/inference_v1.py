@@ -85,6 +85,7 @@ def _prefix(request: Request, scope: Scope, prompts: Prompts) -> Prefix | None:
 
 def _wire_ids(token_ids: pb.TokenIds) -> bytes:
     """Return the array that the ids are on the wire, behind its tag and length."""
+    token_ids.DiscardUnknownFields()  # which would stand behind it
     return token_ids.SerializeToString()[-_FIXED32_BYTES * len(token_ids.ids) :]
 
 

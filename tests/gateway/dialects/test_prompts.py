@@ -52,6 +52,15 @@ def test_ids_are_read_as_they_are_on_the_wire(count: int) -> None:
     assert facts.prefix == Uncached(count)
 
 
+@pytest.mark.parametrize("ids", [[], [1, 2]])
+def test_fields_that_nobody_knows_are_no_ids(ids: list[int]) -> None:
+    unknown = bytes((15 << 3,)) + b"\x07"  # field 15, a varint
+    token_ids = pb.TokenIds.FromString(pb.TokenIds(ids=ids).SerializeToString() + unknown)
+    facts, reader = read(pb.GenerateRequest(model="m", token_ids=token_ids))
+    assert array("I", reader.ids).tolist() == ids
+    assert facts.prompt_tokens == len(ids)
+
+
 def test_text_is_read_as_it_is() -> None:
     facts, reader = read(pb.GenerateRequest(text="naïve"))
     assert reader.text == "naïve".encode()
