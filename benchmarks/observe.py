@@ -31,3 +31,9 @@ def worker(gateway_pid: int) -> psutil.Process:
         if "gateway.worker" in process.cmdline():
             return process
     raise psutil.NoSuchProcess(gateway_pid)
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Return what it has taken so far, user and system."""
+    times = process.cpu_times()
+    return times.user + times.system

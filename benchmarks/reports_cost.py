@@ -22,7 +22,7 @@ from typing import NamedTuple
 import psutil
 
 from benchmarks.cluster import Cluster, Plan
-from benchmarks.observe import samples, total
+from benchmarks.observe import cpu_s, samples, total
 from benchmarks.processes import Processes
 
 START_S = 120.0
@@ -70,9 +70,9 @@ def measure(case: Case, seconds: float) -> Cost:
         (worker,) = control.children()
         _wait_ready(cluster, case.replicas)
         time.sleep(WARM_UP_S)
-        began_s, before = time.monotonic(), (_cpu_s(control), _cpu_s(worker))
+        began_s, before = time.monotonic(), (cpu_s(control), cpu_s(worker))
         time.sleep(seconds)
-        took_s, after = time.monotonic() - began_s, (_cpu_s(control), _cpu_s(worker))
+        took_s, after = time.monotonic() - began_s, (cpu_s(control), cpu_s(worker))
         return Cost(*((new - old) / took_s for old, new in zip(before, after, strict=True)))
 
 
@@ -86,11 +86,6 @@ def _wait_ready(cluster: Cluster, replicas: int) -> None:
             return
         time.sleep(0.5)
     raise TimeoutError(f"{ready:.0f} of {replicas} replicas are ready after {START_S:g} s")
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 def table(costs: Mapping[Case, Sequence[Cost]]) -> str:

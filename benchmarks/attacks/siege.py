@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc.aio
-import psutil
 
 from benchmarks.cluster import Cluster
-from benchmarks.observe import worker
+from benchmarks.observe import cpu_s, worker
 from benchmarks.processes import Process, Processes
 from inference.v1 import inference_pb2 as pb
 from inference.v1.inference_pb2_grpc import InferenceStub
@@ -78,7 +77,7 @@ class Siege:
     async def _ask_for(self, seconds: float) -> Outcome:
         process = worker(self._cluster.gateway.pid)
         before = peak = process.memory_info().rss
-        cpu_before_s, begun_at = _cpu_s(process), time.monotonic()
+        cpu_before_s, begun_at = cpu_s(process), time.monotonic()
         latencies: list[float] = []
         failures: list[str] = []
         async with grpc.aio.insecure_channel(self._cluster.address) as channel, asyncio.TaskGroup() as tasks:
@@ -86,7 +85,7 @@ class Siege:
                 tasks.create_task(_ask(channel, latencies, failures))
                 peak = max(peak, process.memory_info().rss)
                 await asyncio.sleep(1 / _PER_S)
-        worker_cpu = (_cpu_s(process) - cpu_before_s) / (time.monotonic() - begun_at)
+        worker_cpu = (cpu_s(process) - cpu_before_s) / (time.monotonic() - begun_at)
         return Outcome(latencies, failures, before, peak, worker_cpu)
 
     def _attack(self, name: str, seconds: float) -> Process:
@@ -98,11 +97,6 @@ class Siege:
 def _on_threads(pid: int, act: Callable[[int], None]) -> None:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         act(int(thread.name))
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
 
 
 async def _ask(channel: grpc.aio.Channel, latencies: list[float], failures: list[str]) -> None:

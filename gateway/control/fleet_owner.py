@@ -9,6 +9,7 @@ from gateway.config import HealthSettings, ReplicaSettings
 from gateway.control.known_replica import Change, ModelOffer, Replica
 from gateway.fleet.conduct import Conduct, stall_budget_s
 from gateway.fleet.health import Event, transition
+from gateway.fleet.views import USABLE
 from gateway.fleet.weight import effective_weight
 from gateway.types import LoadReport, ReplicaRecord, ReplicaState, Snapshot
 
@@ -19,7 +20,6 @@ _log = logging.getLogger(__name__)
 
 _DRAINED = "drained by an operator"
 _SERVING = (ReplicaState.READY, ReplicaState.PROBATION)
-_SERVING_IN_NEED = (ReplicaState.SUSPECT, ReplicaState.EJECTED)
 
 
 class FleetOwner:
@@ -60,7 +60,7 @@ class FleetOwner:
         """Whether requests go to any: to those on probation, which would never end without, and to suspect and ejected
         ones that answer where panic uses them. Or a gateway in front would take this one for draining, and not use it
         whatever its own need."""
-        in_need = _SERVING_IN_NEED if self._health.panic_share > 0 else ()
+        in_need = USABLE if self._health.panic_share > 0 else ()
         return any(
             replica.record.state in _SERVING or (replica.record.state in in_need and replica.is_connected)
             for replica in self._replicas.values()
