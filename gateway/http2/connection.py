@@ -24,7 +24,7 @@ _NO_STREAMS: Final[dict[int, Stream]] = {}
 _HEADERS_EFFORT: Final = 16
 """What a header list costs, and the request that it begins, in frames without either."""
 _EFFORT_BYTES: Final = 32
-"""Of a header block: to decode them, Huffman coded, takes as long as such a frame, some 15 us."""
+"""Of a header block, for one such frame: a safe guess, since to decode them, Huffman coded, takes a quarter of it."""
 _MAX_HEAD: Final = frames.MAX_FRAME_BYTES << 8 | 0xFF
 
 
