@@ -20,6 +20,7 @@ from gateway.http2.connection import Connection
 from gateway.http2.headers import Field, Fields
 from gateway.http2.limits import Limits, Rate
 from gateway.http2.streams import Stream
+from gateway.rpc.framing import prefixed
 
 REQUEST: tuple[Field, ...] = (
     (b":method", b"POST"),
@@ -86,6 +87,9 @@ class Forwarder:
         if not self._agent.forward(self._agent_stream, data, start, end):
             raise AssertionError("a window was used up")
         self._replica.credit(self.stream, end - start - 9)
+        self._replica.let_pass(self.stream, self, self._agent, self._agent_stream)
+
+    def on_passed(self, now_s: float) -> None: ...
 
     def on_headers(self, fields: Fields, is_end: bool) -> None: ...
     def on_last_data(self, payload: bytes) -> None: ...
@@ -119,7 +123,7 @@ def relay(streams: int) -> tuple[Connection, Connection]:
 
 def reads(streams: int, frames_a_read: int, size: int) -> list[bytes]:
     """Return what the replica sends, read by read: every stream in turn."""
-    payload = b"x" * size
+    payload = prefixed(b"x" * (size - 5))
     wire = [frames.frame(frames.DATA, 0, 1 + 2 * i, payload) for i in range(streams)]
     count = FRAMES // frames_a_read // (1 + size // 4_000)
     return [b"".join(wire[(n + i) % streams] for i in range(frames_a_read)) for n in range(count)]

@@ -33,13 +33,15 @@ class Gauge:
 class Histogram:
     """Counts runs of one value before it looks for their bucket: an engine step gives all its streams the same gap."""
 
-    __slots__ = ("_bounds", "_run", "_value", "_values")
+    __slots__ = ("_bounds", "_values", "run", "value")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self._values = [0.0] * (len(bounds) + 2)
-        self._value = 0.0
-        self._run = 0
+        self.value = 0.0
+        """The last one."""
+        self.run = 0
+        """How often it came, and is not in `values` yet: who sees it again may add to this instead of a call."""
 
     @property
     def values(self) -> list[float]:
@@ -48,16 +50,16 @@ class Histogram:
         return self._values
 
     def observe(self, value: float) -> None:
-        if value == self._value:
-            self._run += 1
+        if value == self.value:
+            self.run += 1
         else:
             self._settle()
-            self._value = value
-            self._run = 1
+            self.value = value
+            self.run = 1
 
     def _settle(self) -> None:
-        if self._run:
+        if self.run:
             values = self._values
-            values[bisect_left(self._bounds, self._value)] += self._run
-            values[-1] += self._value * self._run
-            self._run = 0
+            values[bisect_left(self._bounds, self.value)] += self.run
+            values[-1] += self.value * self.run
+            self.run = 0

@@ -47,6 +47,7 @@ HOT = (
     "gateway/http2/inbound.py",
     "gateway/http2/limits.py",
     "gateway/http2/outbound.py",
+    "gateway/http2/passage.py",
     "gateway/http2/preface.py",
     "gateway/http2/settings.py",
     "gateway/http2/streams.py",

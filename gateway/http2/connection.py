@@ -10,17 +10,18 @@ from typing import ClassVar, Final
 from gateway.http2 import frames
 from gateway.http2.codec import Codec
 from gateway.http2.control import Control
-from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
+from gateway.http2.frames import DATA_HEADS, ConnectionFault, ErrorCode, StreamFault
 from gateway.http2.headers import Fields
 from gateway.http2.limits import Limits
 from gateway.http2.owner import ConnectionOwner
+from gateway.http2.passage import FRONT_BYTES, read_front
 from gateway.http2.preface import Greeting, greeting
 from gateway.http2.streams import Stream, StreamReceiver
 
 __all__ = ["Connection", "ConnectionOwner"]
 
 _read_head: Final = frames.read_head
-_NO_STREAMS: Final[dict[int, Stream]] = {}
+_read_front: Final = read_front
 _HEADERS_EFFORT: Final = 16
 """What a header list costs, and the request that it begins, in frames without either."""
 _EFFORT_BYTES: Final = 32
@@ -121,14 +122,15 @@ class Connection(Control):
         return len(frames.PREFACE)
 
     def _receive_frames(self, data: bytes, position: int) -> int:
-        """Return where the first incomplete frame begins. DATA of a plain stream, which is every token, goes from here
-        to its receiver; all else is for `_receive_frame`."""
+        """Return where the first incomplete frame begins."""
         length = len(data)
-        # Inside a header block no frame is plain DATA.
-        streams = self.streams if self._block is None else _NO_STREAMS
-        room = self._receive_window
         effort = self.limits.turn_frames
-        while effort > 0 and length - position >= 9:
+        passes = not self.is_server
+        while effort > 0:
+            if passes and self._block is None:
+                position = self._pass_messages(data, position)
+            if length - position < frames.HEADER_BYTES:
+                break
             head, flags, stream_id = _read_head(data, position)
             if head > _MAX_HEAD:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame is too large")
@@ -136,29 +138,62 @@ class Connection(Control):
             end = position + 9 + size
             if end > length:
                 break
-            if size and not (flags or head & 0xFF):
-                stream = streams.get(stream_id)
-                if stream is not None and stream.is_plain and size <= stream.receive_window and size <= room:
-                    stream.receive_window -= size
-                    room -= size
-                    stream.receiver.on_data(data, position, end)
-                    position = end
-                    effort -= 1
-                    continue
-            self._receive_window = room
-            try:
-                self._receive_frame(head & 0xFF, flags, stream_id & frames.MAX_STREAM_ID, data[position + 9 : end])
-            except StreamFault as fault:
-                self._fail_stream(fault)
-            position = end
+            start, position = position, end
+            if flags or head & 0xFF or not self._receive_plain(stream_id, data, start, end):
+                try:
+                    self._receive_frame(head & 0xFF, flags, stream_id & frames.MAX_STREAM_ID, data[start + 9 : end])
+                except StreamFault as fault:
+                    self._fail_stream(fault)
+                if self.has_failed:
+                    break
             effort -= _HEADERS_EFFORT + size // _EFFORT_BYTES if head & 0xFF == frames.HEADERS else 1
-            if self.has_failed:
-                break
-            room = self._receive_window
-            streams = self.streams if self._block is None else _NO_STREAMS
-        self._receive_window = room
         self.has_more = effort <= 0 and position < length
         return position
+
+    def _pass_messages(self, data: bytes, position: int) -> int:
+        """Pass on the whole messages that come next: nearly all tokens. Return where something else begins."""
+        now_s, streams, room, length = self.received_at, self.streams, self._receive_window, len(data)
+        last = length - FRONT_BYTES
+        while position <= last:
+            head, flags, stream_id, compressed, message_bytes = _read_front(data, position)
+            size = message_bytes + 5
+            end = position + 9 + size
+            if head != size << 8 or flags or compressed or end > length:
+                break
+            stream = streams.get(stream_id)
+            passage = stream.passage if stream is not None else None
+            if passage is None or size > passage.open_bytes or size > room:
+                break
+            onward, connection = passage.onward, passage.connection
+            # What waits in a stream waits for one of these: nothing is overtaken.
+            if size > onward.send_window or size > connection.send_window or connection.is_paused:
+                break
+            passage.open_bytes -= size
+            room -= size
+            onward.send_window -= size
+            connection.send_window -= size
+            out = connection.out
+            if not out:
+                connection.on_output()
+            out += (DATA_HEADS[size], onward.wire_id, data[position + 9 : end])
+            passage.passenger.on_passed(now_s)
+            position = end
+        self._receive_window = room
+        return position
+
+    def _receive_plain(self, stream_id: int, data: bytes, start: int, end: int) -> bool:
+        """Give DATA without flags to its receiver as it stands. Return False where it has to be looked at."""
+        stream = self.streams.get(stream_id)
+        size = end - start - 9
+        if stream is None or not stream.is_plain or self._block is not None or not size:
+            return False
+        self._end_passage(stream)
+        if size > stream.receive_window or size > self._receive_window:
+            return False
+        stream.receive_window -= size
+        self._receive_window -= size
+        stream.receiver.on_data(data, start, end)
+        return True
 
     def _receive_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         block = self._block

@@ -15,6 +15,7 @@ from gateway.http2.headers import FieldList, Kind
 from gateway.http2.limits import Limits
 from gateway.http2.outbound import Outbound
 from gateway.http2.owner import ConnectionOwner
+from gateway.http2.passage import PASSAGE_BYTES, Passage, Passenger
 from gateway.http2.streams import NOBODY, TRANSITIONS, Event, State, Stream, Verdict
 
 _PLAIN_HEADERS: Final = frames.END_STREAM | frames.END_HEADERS
@@ -49,6 +50,21 @@ class Inbound(Outbound):
             self._emit(frames.window_update(stream.id, stream.uncredited))
             stream.uncredited = 0
 
+    def let_pass(self, stream: Stream, passenger: Passenger, connection: Outbound, onward: Stream) -> None:
+        """Whole messages of `stream` go on to `onward`, a stream of `connection`, until the passage ends. The receiver
+        is asked again then, and may open the next."""
+        if stream.is_plain:
+            stream.passage = Passage(passenger, connection, onward, min(PASSAGE_BYTES, stream.receive_window))
+
+    def _end_passage(self, stream: Stream) -> None:
+        """Account for what has passed."""
+        passage = stream.passage
+        if passage is not None:
+            stream.passage = None
+            passed_bytes = passage.size_bytes - passage.open_bytes
+            stream.receive_window -= passed_bytes
+            self.credit(stream, passed_bytes)
+
     def _credit_connection(self) -> None:
         """Streams bound what is kept. The connection's window is given back as soon as bytes are read, so that no
         stream waits for another one's receiver."""
@@ -60,7 +76,7 @@ class Inbound(Outbound):
     def _reply(self, piece: bytes) -> None:
         """Answer a frame, for as long as the peer reads the answers."""
         self._emit(piece)
-        if self._is_paused:
+        if self.is_paused:
             self._unread_replies += 1
             if self._unread_replies > self.limits.unread_replies:
                 raise ConnectionFault(
@@ -83,6 +99,7 @@ class Inbound(Outbound):
             return
         if not stream.has_headers:
             raise StreamFault(stream_id, ErrorCode.PROTOCOL_ERROR, "DATA before headers")
+        self._end_passage(stream)
         stream.receive_window -= size
         if stream.receive_window < 0:
             raise StreamFault(stream_id, ErrorCode.FLOW_CONTROL_ERROR, "the stream's window is overrun")

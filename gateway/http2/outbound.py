@@ -23,13 +23,13 @@ class Outbound:
         self.send_window: int = frames.DEFAULT_WINDOW_BYTES
         self.peer_window_bytes: int = frames.DEFAULT_WINDOW_BYTES
         """What the peer's settings give each new stream."""
-        self._on_output = on_output
+        self.on_output = on_output
         self._encoder = encoder
         self.ended_streams = 0
         """Whose end we have sent."""
         self._granted_bytes: int = self.send_window
         """All that the connection's window has ever been given."""
-        self._is_paused = False
+        self.is_paused = False
         self._unread_replies = 0
         self._is_first_block = True
         self._ready: dict[int, Stream] = {}
@@ -48,10 +48,10 @@ class Outbound:
 
     def pause(self) -> None:
         """The socket takes no more: DATA waits in its streams, where windows bound it."""
-        self._is_paused = True
+        self.is_paused = True
 
     def resume(self) -> None:
-        self._is_paused = False
+        self.is_paused = False
         self._unread_replies = 0
         self._pump()
 
@@ -59,15 +59,15 @@ class Outbound:
         """Send the frame that `StreamReceiver.on_data` gave, with this stream's id. Return False where it must wait:
         then `on_sent` tells."""
         size = end - start - 9
-        if size > stream.send_window or size > self.send_window or self._is_paused or stream.pending:
+        if size > stream.send_window or size > self.send_window or self.is_paused or stream.pending:
             self.send_data(stream, data[start + 9 : end])
             return False
         stream.send_window -= size
         self.send_window -= size
         out = self.out
         if not out:
-            self._on_output()
-        out.append(data[start : start + 5] + stream.wire_id + data[start + 9 : end])
+            self.on_output()
+        out += (frames.DATA_HEADS[size], stream.wire_id, data[start + 9 : end])
         return True
 
     def send_headers(self, stream: Stream, fields: Fields, *, is_end: bool = False) -> None:
@@ -89,7 +89,7 @@ class Outbound:
     def send_data(self, stream: Stream, payload: bytes, *, is_end: bool = False) -> None:
         """Send a payload in as many frames as the windows and the frame size ask for; `on_sent` tells of each."""
         self._require(stream, Event.SEND_DATA)
-        if payload and not (stream.pending or self._is_paused) and len(payload) <= self._room(stream):
+        if payload and not (stream.pending or self.is_paused) and len(payload) <= self._room(stream):
             self._send_at_once(stream, payload, is_end=is_end)
             return
         stream.wants_end = is_end
@@ -136,7 +136,7 @@ class Outbound:
 
     def _emit(self, piece: bytes) -> None:
         if not self.out:
-            self._on_output()
+            self.on_output()
         self.out.append(piece)
 
     def _queue(self, stream: Stream) -> None:
@@ -148,7 +148,7 @@ class Outbound:
         """Send what waits, one frame a stream and turn, so that one long answer does not starve the others. What a
         turn costs depends on what it sends, and not on how many streams wait."""
         ready = self._ready
-        while ready and self.send_window > 0 and not self._is_paused:
+        while ready and self.send_window > 0 and not self.is_paused:
             stream = ready.pop(next(iter(ready)))
             size = self._send_one(stream)
             self._queue(stream)

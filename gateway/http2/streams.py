@@ -3,9 +3,12 @@
 from collections import deque
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.http2.headers import Fields
+
+if TYPE_CHECKING:
+    from gateway.http2.passage import Passage
 
 
 class State(IntEnum):
@@ -133,6 +136,7 @@ class Stream:
         "is_plain",
         "is_receiving",
         "opened_at",
+        "passage",
         "pending",
         "pending_trailers",
         "receive_window",
@@ -153,6 +157,8 @@ class Stream:
         self.is_plain = False
         """DATA goes to the receiver without another look: receiving, headers have arrived, and no content-length. One
         flag beside all these, because every token asks."""
+        self.passage: Passage | None = None
+        """Where whole messages go on meanwhile. What has passed is missing from `receive_window` when it ends."""
         self.is_answered = False
         """We have sent headers."""
         self.opened_at = 0.0
@@ -180,6 +186,7 @@ class Stream:
         """Its receiver has no more to do with it. Who would go on holding it would be held by it, and both by nobody
         else: only the garbage collector would find them."""
         self.receiver = NOBODY
+        self.passage = None
 
     def close(self, state: State) -> None:
         """Leave nothing behind that could be sent or received."""

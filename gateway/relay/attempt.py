@@ -30,8 +30,6 @@ _FAULTS: Final = frozenset(
 
 _UNAVAILABLE: Final = str(int(Code.UNAVAILABLE)).encode()
 """Another replica may do it: this one drains, or its engine is gone."""
-_CREDIT_STEP_BYTES: Final = 16 * 1024
-"""Credit is counted in steps of this: far below half a window, at which the replica is told."""
 _SENDING: Final = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
 
 
@@ -43,12 +41,12 @@ class Attempt:
         "_agent_stream",
         "_credited_ahead",
         "_exchange",
-        "_forwarded_bytes",
         "_gaps",
         "_headers",
         "_last_at",
         "_messages",
         "_metrics",
+        "_passed_messages",
         "_replica",
         "connection",
         "is_over",
@@ -69,8 +67,7 @@ class Attempt:
         self._replica: Connection | None = None
         self._credited_ahead = 0
         """Bytes held here that the replica was already credited."""
-        self._forwarded_bytes = 0
-        """Taken by the agent's side, and not yet credited."""
+        self._passed_messages = 0
         self._metrics = exchange.relay.metrics.tokens_of(self.replica_id)
         self._gaps = self._metrics.inter_token
         self._agent = exchange.agent.http2
@@ -134,8 +131,8 @@ class Attempt:
                 self._headers = fields
 
     def on_data(self, data: bytes, start: int, end: int) -> None:
-        # Every token passes here: what it needs of others stands in attributes of this object.
         assert self._replica is not None
+        assert self.stream is not None
         now_s = self._replica.received_at
         if self._last_at:
             self._gaps.observe(now_s - self._last_at)
@@ -150,9 +147,8 @@ class Attempt:
                 return
             messages.messages += 1
         if self._agent.forward(self._agent_stream, data, start, end):
-            self._forwarded_bytes += size
-            if self._forwarded_bytes >= _CREDIT_STEP_BYTES:
-                self.credit(0)
+            self.credit(size)
+            self._replica.let_pass(self.stream, self, self._agent, self._agent_stream)
         else:
             self._exchange.backlog.add(size)
 
@@ -178,6 +174,19 @@ class Attempt:
         self._tell(OutcomeKind.CONNECTION_LOST)
         self._fail(Failure(Reason.REPLICA_FAILED, "the connection to the replica was lost"))
 
+    # http2.passage.Passenger.
+
+    def on_passed(self, now_s: float) -> None:
+        # Every token passes here: what it needs of others stands in attributes of this object.
+        gap_s = now_s - self._last_at
+        gaps = self._gaps
+        if gap_s == gaps.value:
+            gaps.run += 1
+        else:
+            gaps.observe(gap_s)
+        self._last_at = now_s
+        self._passed_messages += 1
+
     # For the exchange.
 
     def send(self, payload: bytes, *, is_end: bool) -> None:
@@ -187,8 +196,6 @@ class Attempt:
 
     def credit(self, size: int) -> None:
         """The agent's side has taken `size` bytes more: let the replica send as many."""
-        size += self._forwarded_bytes
-        self._forwarded_bytes = 0
         if self._credited_ahead:
             ahead = min(size, self._credited_ahead)
             self._credited_ahead -= ahead
@@ -278,7 +285,7 @@ class Attempt:
         self.is_over = True
         self._exchange.relay.witness.over(self)
         if self._messages is not None:
-            self._metrics.messages.add(self._messages.messages)
+            self._metrics.messages.add(self._messages.messages + self._passed_messages)
         if self.lease is not None:
             self.lease.release()
         if self.stream is not None:
