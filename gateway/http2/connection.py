@@ -125,9 +125,8 @@ class Connection(Control):
         """Return where the first incomplete frame begins."""
         length = len(data)
         effort = self.limits.turn_frames
-        passes = not self.is_server
         while effort > 0:
-            if passes and self._block is None:
+            if not self.is_server and length - position >= FRONT_BYTES and data[position + 3] == frames.DATA:
                 position = self._pass_messages(data, position)
             if length - position < frames.HEADER_BYTES:
                 break
@@ -146,12 +145,14 @@ class Connection(Control):
                     self._fail_stream(fault)
                 if self.has_failed:
                     break
-            effort -= _HEADERS_EFFORT + size // _EFFORT_BYTES if head & 0xFF == frames.HEADERS else 1
+            effort -= _effort(head & 0xFF, size)
         self.has_more = effort <= 0 and position < length
         return position
 
     def _pass_messages(self, data: bytes, position: int) -> int:
         """Pass on the whole messages that come next: nearly all tokens. Return where something else begins."""
+        if self._block is not None:
+            return position
         now_s, streams, room, length = self.received_at, self.streams, self._receive_window, len(data)
         last = length - FRONT_BYTES
         while position <= last:
@@ -225,3 +226,7 @@ class Connection(Control):
         frames.WINDOW_UPDATE: Control._on_window_update,
         frames.CONTINUATION: Control._on_continuation,
     }
+
+
+def _effort(kind: int, size: int) -> int:
+    return _HEADERS_EFFORT + size // _EFFORT_BYTES if kind == frames.HEADERS else 1

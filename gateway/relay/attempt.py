@@ -133,9 +133,9 @@ class Attempt:
     def on_data(self, data: bytes, start: int, end: int) -> None:
         assert self._replica is not None
         assert self.stream is not None
-        now_s = self._replica.received_at
-        if self._last_at:
-            self._gaps.observe(now_s - self._last_at)
+        now_s, last_at = self._replica.received_at, self._last_at
+        if last_at:
+            self._gaps.observe(now_s - last_at)
         else:
             self._on_first_data(now_s)
         self._last_at = now_s
@@ -148,7 +148,8 @@ class Attempt:
             messages.messages += 1
         if self._agent.forward(self._agent_stream, data, start, end):
             self.credit(size)
-            self._replica.let_pass(self.stream, self, self._agent, self._agent_stream)
+            if last_at:
+                self._replica.let_pass(self.stream, self, self._agent, self._agent_stream)
         else:
             self._exchange.backlog.add(size)
 
