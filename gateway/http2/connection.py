@@ -139,13 +139,10 @@ class Connection(Control):
                 break
             start, position = position, end
             if flags or head & 0xFF or not self._receive_plain(stream_id, data, start, end):
-                try:
-                    self._receive_frame(head & 0xFF, flags, stream_id & frames.MAX_STREAM_ID, data[start + 9 : end])
-                except StreamFault as fault:
-                    self._fail_stream(fault)
+                self._receive_frame(head & 0xFF, flags, stream_id & frames.MAX_STREAM_ID, data[start + 9 : end])
                 if self.has_failed:
                     break
-            effort -= _effort(head & 0xFF, size)
+            effort -= _HEADERS_EFFORT + size // _EFFORT_BYTES if head & 0xFF == frames.HEADERS else 1
         self.has_more = effort <= 0 and position < length
         return position
 
@@ -211,7 +208,10 @@ class Connection(Control):
             self._guard.count_idle_frame()
         handler = self._HANDLERS.get(kind)
         if handler is not None:
-            handler(self, flags, stream_id, payload)
+            try:
+                handler(self, flags, stream_id, payload)
+            except StreamFault as fault:
+                self._fail_stream(fault)
 
     # The protocol's own table of frame types; others are ignored (5.5).
     _HANDLERS: ClassVar[dict[int, Callable[["Connection", int, int, bytes], None]]] = {
@@ -226,7 +226,3 @@ class Connection(Control):
         frames.WINDOW_UPDATE: Control._on_window_update,
         frames.CONTINUATION: Control._on_continuation,
     }
-
-
-def _effort(kind: int, size: int) -> int:
-    return _HEADERS_EFFORT + size // _EFFORT_BYTES if kind == frames.HEADERS else 1
