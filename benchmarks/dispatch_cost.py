@@ -7,8 +7,8 @@ Prints for each policy and size of fleet the lowest of the runs and, behind it, 
 
 `pick`: the policy's choice among views that are at hand. `dispatch`: candidates, pick, lease, first token, usage and
 release, with as many requests in flight as there are replicas, so that two views change from one pick to the next.
-Replicas report their load, have answered before, and all have at least some of the prompt cached, which is what it
-costs most to look at: what a fleet with one system prompt has of every request.
+Replicas report their load and have answered before. A pick is for a prompt of which all have a quarter cached and one
+in ten all of it: a system prompt, and a session that has been around. What is dispatched they all have.
 """
 
 import argparse
@@ -33,6 +33,9 @@ from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapsh
 
 BEGIN, END = "<!-- dispatch: written by make bench-dispatch -->", "<!-- dispatch: end -->"
 MODEL = "model"
+SCOPE = (MODEL, "", "")
+WITH_SESSION = 10
+"""One of so many replicas has read all of the prompt that picks are for."""
 POLICY_NAMES = (*POLICIES, "power_of_two:least_work")
 PICKS = (8, 1_000)
 FLEETS = (8, 100, 1_000)
@@ -54,21 +57,26 @@ class Deciding:
         self.dispatcher = Dispatcher(self.fleet, Ledger(self.fleet, counters), self.policy, pushback(1.0, rng))
         index = PrefixIndex(b"secret", 1_000_000, lambda replica_id, incarnation, blocks: None)
         prompt = rng.randbytes(4 * PROMPT_TOKENS)
+        session = prompt[: len(prompt) // 4] + rng.randbytes(3 * PROMPT_TOKENS)
         for number, replica_id in enumerate(ids):
             index.open(replica_id, 1, 0)
-            if number % 2:
-                index.of_ids((MODEL, "", ""), prompt[: len(prompt) // 4]).read(replica_id, 1)
-        prefix = index.of_ids((MODEL, "", ""), prompt)
+            read = session if number % WITH_SESSION == 0 else prompt[: len(prompt) // 4]
+            index.of_ids(SCOPE, read).read(replica_id, 1)
         self.facts = Facts(
-            "/inference.v1.Inference/Generate", MODEL, session_id="s", prompt_tokens=PROMPT_TOKENS, prefix=prefix
+            "/inference.v1.Inference/Generate",
+            MODEL,
+            session_id="s",
+            prompt_tokens=PROMPT_TOKENS,
+            prefix=index.of_ids(SCOPE, prompt),
         )
+        self._asked = self.facts._replace(prefix=index.of_ids(SCOPE, session))
         for view in tuple(self.fleet.views(self.facts)):
             self._answer(self.dispatcher.dispatch(self.facts, 0.0, set(ids) - {view.id}))
 
         self._in_flight = deque(self._lease() for _ in ids)
 
     def pick(self, requests: int) -> None:
-        views, facts, pick = self.fleet.views(self.facts), self.facts, self.policy.pick
+        views, facts, pick = self.fleet.views(self._asked), self._asked, self.policy.pick
         for _ in range(requests):
             pick(facts, views, 1.0)
 

@@ -1,6 +1,6 @@
 """The nouns that decisions are made of: frozen values without behaviour, shared by control, workers and simulator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -157,8 +157,9 @@ class Prefix(Protocol):
         """Of the whole prompt."""
         ...
 
-    def cached(self) -> Mapping[str, int]:
-        """Return `cached_tokens` by id, of all replicas that have any."""
+    def cached(self) -> Sequence[tuple[tuple[str, ...], int]]:
+        """Return the ids of replicas and how many tokens they have cached at least, for all that have any: fewest
+        tokens first, and who has more is named again later."""
         ...
 
     def renamed(self, model: str, lora_name: str) -> "Prefix":
@@ -210,9 +211,9 @@ class Facts(NamedTuple):
         prefix = self.prefix
         return 0 if prefix is None else prefix.cached_tokens(view.id)
 
-    def cached(self) -> Mapping[str, int]:
-        """Return `cached_tokens` by replica id, of all that have any: for those who ask for many."""
-        return {} if self.prefix is None else self.prefix.cached()
+    def cached(self) -> Sequence[tuple[tuple[str, ...], int]]:
+        """Return the ids of replicas and how many tokens they have cached at least, as in Prefix."""
+        return () if self.prefix is None else self.prefix.cached()
 
     def uncached_tokens(self, view: View) -> int:
         """Return how many prompt tokens the replica would have to read."""

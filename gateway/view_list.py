@@ -12,6 +12,8 @@ T = TypeVar("T")
 _MOST_COLUMNS = 32
 """Policies ask for a few; one that asks by a new function each time gets no more memory than this."""
 
+_MOST_GROUPS = 64
+
 _MOST_REPLACED = 256
 """And as many as there are views, then columns are begun anew."""
 
@@ -26,6 +28,7 @@ class ViewList(list[View]):
         self._columns: dict[Callable[[View], Any], list[Any]] = {}
         self._read_to: dict[Callable[[View], Any], int] = {}
         self._replaced: list[int] = []
+        self._groups: dict[tuple[str, ...], Sequence[int]] = {}
 
     def replace(self, place: int, view: View) -> None:
         self[place] = view
@@ -48,6 +51,15 @@ class ViewList(list[View]):
         self._read_to[of] = len(self._replaced)
         return kept
 
+    def group(self, ids: tuple[str, ...]) -> Sequence[int]:
+        """Return where those of them stand that are here: kept, for many prompts begin alike."""
+        kept = self._groups.get(ids)
+        if kept is None:
+            if len(self._groups) >= _MOST_GROUPS:
+                self._groups.clear()
+            kept = self._groups[ids] = _found(self.places, ids)
+        return kept
+
     def _forget(self) -> None:
         self._columns.clear()
         self._read_to.clear()
@@ -60,6 +72,12 @@ def column(views: Sequence[View], of: Callable[[View], T]) -> Sequence[T]:
     return views.column(of) if isinstance(views, ViewList) else [of(view) for view in views]
 
 
-def places(views: Sequence[View]) -> Mapping[str, int]:
-    """Return where in `views` each replica stands, by its id."""
-    return views.places if isinstance(views, ViewList) else {view.id: place for place, view in enumerate(views)}
+def places(views: Sequence[View], ids: tuple[str, ...]) -> Sequence[int]:
+    """Return where in `views` the replicas of these ids stand, without those that are not there."""
+    if isinstance(views, ViewList):
+        return views.group(ids)
+    return _found({view.id: place for place, view in enumerate(views)}, ids)
+
+
+def _found(places: Mapping[str, int], ids: tuple[str, ...]) -> Sequence[int]:
+    return [places[replica_id] for replica_id in ids if replica_id in places]

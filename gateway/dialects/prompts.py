@@ -1,6 +1,6 @@
 """What a dialect has prompts read by: it knows where the bytes are, and others what they are worth."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.types import Prefix, Usage
@@ -39,8 +39,8 @@ class Uncached(NamedTuple):
 
     tokens: int
 
-    def cached(self) -> Mapping[str, int]:
-        return {}
+    def cached(self) -> Sequence[tuple[tuple[str, ...], int]]:
+        return ()
 
     def renamed(self, model: str, lora_name: str) -> "Uncached":
         return self

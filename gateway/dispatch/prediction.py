@@ -7,6 +7,7 @@ the prediction knows caches, queues and speeds; it does not know of preemption, 
 
 from collections.abc import Sequence
 
+from gateway.policies.columns import uncached
 from gateway.types import Facts, View
 
 __all__ = ["first_token_times"]
@@ -22,8 +23,8 @@ def first_token_times(facts: Facts, views: Sequence[View]) -> Sequence[float]:
     token_s = sum([pace.token_s for pace in paces]) / len(paces) if paces else _TOKEN_S
     return [
         (view.pace.floor_s if view.pace else floor_s)
-        + (view.pace.token_s if view.pace else token_s) * (_ahead_tokens(view) + facts.uncached_tokens(view))
-        for view in views
+        + (view.pace.token_s if view.pace else token_s) * (_ahead_tokens(view) + tokens)
+        for view, tokens in zip(views, uncached(facts, views), strict=True)
     ]
 
 

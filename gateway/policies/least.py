@@ -6,17 +6,14 @@ from math import isnan
 
 from gateway.types import Facts, View
 
-__all__ = ["LeastLoad", "least", "place_of_least"]
+__all__ = ["LeastLoad", "place_of_least"]
 
 
-def least(views: Sequence[View], loads: Sequence[float], rng: random.Random) -> View:
-    """Return the view with the least of `loads`."""
-    return views[place_of_least(loads, rng)]
-
-
-def place_of_least(loads: Sequence[float], rng: random.Random) -> int:
-    """Equals are drawn: the first of them would get all of a quiet fleet's requests, from every gateway that sees the
-    same order."""
+def place_of_least(loads: Sequence[float], rng: random.Random, among: Sequence[int] | None = None) -> int:
+    """Return where the least of `loads` stands, or the least of those at the places `among` them. Equals are drawn: the
+    first of them would get all of a quiet fleet's requests, from every gateway that sees the same order."""
+    if among is not None:
+        return among[place_of_least([loads[at] for at in among], rng)]
     lowest = min(loads)
     if loads.count(lowest) == 1 or isnan(lowest):
         return loads.index(lowest)
@@ -43,4 +40,4 @@ class LeastLoad:
         return [self.load(facts, view, now_s) for view in views]
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        return least(views, self.loads(facts, views, now_s), self._rng)
+        return views[place_of_least(self.loads(facts, views, now_s), self._rng)]

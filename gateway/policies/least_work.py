@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from gateway.policies.base import Positive
-from gateway.policies.columns import by_weight, cached, column
+from gateway.policies.columns import by_weight, column, total, uncached
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -24,8 +24,7 @@ class LeastWork(LeastLoad):
         self._output_cost = output_cost
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        own, columns = facts.prompt_tokens, (column(views, self._ahead), cached(facts, views))
-        return by_weight([own - known + ahead for ahead, known in zip(*columns, strict=True)], views)
+        return by_weight(total(column(views, self._ahead), uncached(facts, views)), views)
 
     def _ahead(self, view: View) -> float:
         to_write = view.requests * view.pace.output_tokens * self._output_cost if view.pace else 0.0

@@ -3,7 +3,7 @@ prompts share long prefixes; it has no constant to tune (arXiv 2603.15202)."""
 
 from collections.abc import Sequence
 
-from gateway.policies.columns import cached, column, prefill_tokens
+from gateway.policies.columns import column, product, total, uncached
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -12,9 +12,12 @@ __all__ = ["LMetric"]
 
 class LMetric(LeastLoad):
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        # Where nothing is to be read the batch alone decides, instead of a product of 0.
-        own, columns = facts.prompt_tokens, (prefill_tokens(views), cached(facts, views), column(views, _batch))
-        return [(own + ahead - known or 1) * batch for ahead, known, batch in zip(*columns, strict=True)]
+        return product(total(column(views, _ahead), uncached(facts, views)), column(views, _batch))
+
+
+def _ahead(view: View) -> float:
+    """Return the tokens that wait, and one: where nothing is to be read the batch decides, and no product of 0."""
+    return view.prefill_tokens + 1
 
 
 def _batch(view: View) -> float:

@@ -3,10 +3,10 @@ for reasons that no counter shows."""
 
 import random
 from collections.abc import Sequence
-from math import exp
 
 from gateway.policies.base import Positive
 from gateway.policies.columns import column
+from gateway.policies.fading import faded
 from gateway.policies.least import LeastLoad
 from gateway.types import Facts, View
 
@@ -29,11 +29,7 @@ class PeakEwma(LeastLoad):
         self._floor_s = floor_s
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        now, floor_s = now_s / self._decay_s, self._floor_s
-        return [
-            (wait_s if (wait_s := seen_s * exp(at - now if at < now else 0.0)) > floor_s else floor_s) * batch
-            for seen_s, at, batch in column(views, self._seen)
-        ]
+        return faded(column(views, self._seen), now_s / self._decay_s, self._floor_s)
 
     def _seen(self, view: View) -> tuple[float, float, float]:
         """Return the time to first token, when it was seen (in `decay_s`), and by how many it counts."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from gateway.policies.base import LoadPolicy, Policy
-from gateway.policies.least import least
+from gateway.policies.least import place_of_least
 from gateway.policies.least_connection import LeastConnection
 from gateway.types import Facts, View
 
@@ -33,7 +33,7 @@ class PowerOfTwo:
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
         drawn = self.narrow(facts, views, now_s)
         load = self.load
-        return least(drawn, [load(facts, view, now_s) for view in drawn], self._rng)
+        return drawn[place_of_least([load(facts, view, now_s) for view in drawn], self._rng)]
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
         """Draw them: another call draws others."""

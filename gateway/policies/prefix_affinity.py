@@ -3,12 +3,11 @@ prefixes and fit the caches."""
 
 import random
 from collections.abc import Sequence
-from math import inf
 
 from gateway.policies.base import AtLeastOne
 from gateway.policies.bounded import overloaded
 from gateway.policies.columns import busyness, cached
-from gateway.policies.least import least
+from gateway.policies.least import place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["PrefixAffinity"]
@@ -25,17 +24,13 @@ class PrefixAffinity:
         self._bound = bound
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        longest, known = self._known(facts, views)
-        rows = zip(busyness(views), known, strict=True)
-        return least(views, [load if tokens == longest else inf for load, tokens in rows], self._rng)
+        return views[place_of_least(busyness(views), self._rng, self._with_most_cached(facts, views))]
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        longest, known = self._known(facts, views)
-        return [view for view, tokens in zip(views, known, strict=True) if tokens == longest]
+        return [views[at] for at in self._with_most_cached(facts, views)]
 
-    def _known(self, facts: Facts, views: Sequence[View]) -> tuple[int, Sequence[int]]:
-        """Return the most tokens that any has cached, and those of each: -1 of those that are overloaded."""
-        known = cached(facts, views)
-        for at in overloaded(views, self._bound):
-            known[at] = -1
-        return max(known), known
+    def _with_most_cached(self, facts: Facts, views: Sequence[View]) -> Sequence[int]:
+        """Return the places of those that have the most of the prompt cached, of those that are not overloaded."""
+        full = frozenset(overloaded(views, self._bound))
+        free = ([at for at in group if at not in full] for group, _ in reversed(cached(facts, views)))
+        return next(filter(None, free))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.errors import Reason, Refused
 from gateway.policies.base import Positive
-from gateway.policies.columns import cached, column
+from gateway.policies.columns import column, product, total, uncached
 from gateway.policies.least import place_of_least
 from gateway.types import Facts, View
 
@@ -24,9 +24,8 @@ class Slo:
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
         """The time until what is to be read has been: first come, first served, as engines schedule prompts."""
-        columns = column(views, self._wait), column(views, self._each), cached(facts, views)
-        own = facts.prompt_tokens
-        return [wait_s + (own - known) * token_s for wait_s, token_s, known in zip(*columns, strict=True)]
+        reading_s = product(column(views, self._each), uncached(facts, views))
+        return total(column(views, self._wait), reading_s)
 
     def _wait(self, view: View) -> float:
         """Return when it would begin to read."""

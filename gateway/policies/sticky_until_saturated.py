@@ -3,11 +3,10 @@ read, until all of them are saturated. Good for agents with long contexts on sev
 
 import random
 from collections.abc import Sequence
-from math import inf
 
 from gateway.policies.base import Fraction, Positive
-from gateway.policies.columns import by_weight, cached, prefill_tokens
-from gateway.policies.least import LeastLoad, least
+from gateway.policies.columns import by_weight, cached, prefill_tokens, total, uncached
+from gateway.policies.least import LeastLoad, place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["StickyUntilSaturated"]
@@ -28,26 +27,20 @@ class StickyUntilSaturated(LeastLoad):
         self._release_tokens = release_tokens
 
     def loads(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        return self._to_read(facts, views, cached(facts, views))
-
-    def _to_read(self, facts: Facts, views: Sequence[View], known: Sequence[int]) -> Sequence[float]:
-        """Return the prompt tokens that wait, with the request's own that are not known, for each one's weight."""
-        own, rows = facts.prompt_tokens, zip(prefill_tokens(views), known, strict=True)
-        return by_weight([own + ahead - has for ahead, has in rows], views)
+        return by_weight(total(prefill_tokens(views), uncached(facts, views)), views)
 
     def pick(self, facts: Facts, views: Sequence[View], now_s: float) -> View:
-        return least(views, self._behind_gate(facts, views, now_s), self._rng)
+        loads = self.loads(facts, views, now_s)
+        return views[place_of_least(loads, self._rng, self._behind_gate(facts, views, loads))]
 
     def narrow(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[View]:
-        loads = self._behind_gate(facts, views, now_s)
-        return [view for view, load in zip(views, loads, strict=True) if load < inf]
+        behind = self._behind_gate(facts, views, self.loads(facts, views, now_s))
+        return views if behind is None else [views[at] for at in behind]
 
-    def _behind_gate(self, facts: Facts, views: Sequence[View], now_s: float) -> Sequence[float]:
-        """Return the loads of those behind the gate and inf for the others; all loads where they are saturated."""
-        known = cached(facts, views)
-        loads = self._to_read(facts, views, known)
+    def _behind_gate(self, facts: Facts, views: Sequence[View], loads: Sequence[float]) -> Sequence[int] | None:
+        """Return the places of those behind the gate. None: nobody is, or they are saturated."""
         needed = max(1.0, self._gate * facts.prompt_tokens)
-        if max(known) < needed or min(known) >= needed:
-            return loads
-        behind = [load if tokens >= needed else inf for load, tokens in zip(loads, known, strict=True)]
-        return behind if min(behind) - min(loads) <= self._release_tokens else loads
+        behind = next((group for group, tokens in cached(facts, views) if tokens >= needed), ())
+        if behind and min([loads[at] for at in behind]) - min(loads) <= self._release_tokens:
+            return behind
+        return None

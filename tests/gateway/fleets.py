@@ -1,7 +1,7 @@
 """Fleets for tests: short ways to say what control would send."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
@@ -42,8 +42,11 @@ class Cached(dict[str, int]):
     def cached_tokens(self, replica_id: str) -> int:
         return self.get(replica_id, 0)
 
-    def cached(self) -> Mapping[str, int]:
-        return self
+    def cached(self) -> Sequence[tuple[tuple[str, ...], int]]:
+        return [
+            (tuple(replica_id for replica_id, more in self.items() if more >= tokens), tokens)
+            for tokens in sorted({*self.values()})
+        ]
 
     def renamed(self, model: str, lora_name: str) -> "Cached":
         return self

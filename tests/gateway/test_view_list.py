@@ -55,4 +55,14 @@ def test_one_that_asks_by_a_new_function_each_time_costs_bounded_memory() -> Non
 
 def test_places_are_those_of_a_plain_list() -> None:
     views = [view("b"), view("a"), view("c")]
-    assert places(ViewList(views)) == places(views) == {"b": 0, "a": 1, "c": 2}
+    kept = ViewList(views)
+    for ids in (("a", "b"), ("c", "gone"), ("a", "b"), ()):
+        assert (
+            places(kept, ids) == places(views, ids) == [["b", "a", "c"].index(each) for each in ids if each != "gone"]
+        )
+
+
+def test_prompts_that_each_have_other_replicas_cost_bounded_memory() -> None:
+    views = ViewList([view("a"), view("b")])
+    assert [places(views, ("b", str(number))) for number in range(1_000)] == [[1]] * 1_000
+    assert len(vars(views)["_groups"]) <= 64

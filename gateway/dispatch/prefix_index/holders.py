@@ -50,14 +50,12 @@ class Holders:
     """An index from block to the set of replicas that hold it, a bit for each."""
 
     def __init__(self, blocks_max: int) -> None:
-        self.version = 0
-        """Rises when a replica holds what it did not hold before."""
         self._blocks_max = blocks_max
         self._held: dict[str, _Held] = {}
         self._sets: dict[bytes, int] = {}
         self._names: list[str] = []
         """By bit; empty: free."""
-        self._ids: dict[int, Sequence[str]] = {}
+        self._ids: dict[int, tuple[str, ...]] = {}
 
     def open(self, replica_id: str, incarnation: int, capacity: int) -> None:
         """Begin with nothing cached, or take notice of another capacity of the same life."""
@@ -100,7 +98,6 @@ class Holders:
         held.join(blocks)
         if 2 * held.young_blocks > room:
             self._forget(bit, held.age())
-        self.version += known < len(blocks)
         return known < len(blocks)
 
     def missed(self, replica_id: str) -> None:
@@ -109,7 +106,6 @@ class Holders:
         if held is not None:
             held.capacity = max(held.blocks_max // 8, held.capacity * 7 // 8)
             self._forget(held.bit, held.age())
-            self.version += 1
 
     def surprised(self, replica_id: str) -> None:
         """It had more than it was thought to have: it forgets later than we do."""
@@ -122,27 +118,28 @@ class Holders:
         held = self._held.get(replica_id)
         return self._depth(held.bit, blocks) if held else 0
 
-    def depths(self, blocks: Sequence[bytes]) -> Iterator[tuple[Sequence[str], int]]:
-        """Yield replicas, and how many blocks from the first on they hold; those with none are left out.
+    def depths(self, blocks: Sequence[bytes]) -> Iterator[tuple[tuple[str, ...], int]]:
+        """Yield how many blocks from the first on some replicas hold at least, and their ids: fewest blocks and most
+        replicas first, so that many prompts have their first sets in common.
 
         Sets only shrink along a chain, so halving finds where they do: a few look-ups for each depth that there is.
         """
         everyone = self._sets.get(blocks[0], 0) if blocks else 0
         # Most of those that were sent a prompt, or what it goes on from, have all of it.
         whole = everyone & self._sets.get(blocks[-1], 0) if blocks else 0
-        if whole:
-            yield self._ids_of(whole), len(blocks)
         spans = [(1, len(blocks) - 1, everyone ^ whole)]
         while spans:
             low, high, those = spans.pop()
             if not those:
                 continue
             if low == high:
-                yield self._ids_of(those), low
+                yield self._ids_of(self._sets[blocks[low - 1]]), low
                 continue
             middle = (low + high + 1) // 2
             reach = self._sets.get(blocks[middle - 1], 0) & those
             spans += [(middle, high, reach), (low, middle - 1, those ^ reach)]
+        if whole:
+            yield self._ids_of(whole), len(blocks)
 
     def estimated_bytes(self) -> int:
         """A name is 48 bytes, a place in a dictionary some 64, a set of replicas 28 and a bit for each."""
@@ -180,11 +177,11 @@ class Holders:
         self._names[at : at + 1] = [replica_id]
         return 1 << at
 
-    def _ids_of(self, those: int) -> Sequence[str]:
+    def _ids_of(self, those: int) -> tuple[str, ...]:
         ids = self._ids.get(those)
         if ids is None:
             if len(self._ids) >= _SETS_REMEMBERED:
                 self._ids.clear()
             bits = zip(self._names, reversed(f"{those:b}"), strict=False)
-            ids = self._ids[those] = [name for name, bit in bits if bit == "1"]
+            ids = self._ids[those] = tuple([name for name, bit in bits if bit == "1"])
         return ids

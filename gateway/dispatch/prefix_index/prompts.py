@@ -96,17 +96,15 @@ class PrefixIndex:
 
 
 class Prompt:
-    """One request's prompt (types.Prefix). What is cached is looked up when it is asked, and again after changes."""
+    """One request's prompt (types.Prefix). What is cached is looked up whenever it is asked."""
 
     __slots__ = (
-        "_cached",
         "_data",
         "_index",
         "_is_text",
         "_is_whole",
         "_known_blocks",
         "_scope",
-        "_seen",
         "_size",
         "tokens",
     )
@@ -121,8 +119,6 @@ class Prompt:
         each = index.bytes_per_token.of(scope[0]) if is_text else 4
         self.tokens = int(-(-self._size // each))
         self._known_blocks: Sequence[bytes] | None = None
-        self._cached: dict[str, int] = {}
-        self._seen = -1
 
     def renamed(self, model: str, lora_name: str) -> "Prompt":
         """Return the same for a model and adapter by their own names. Before anything is asked of it."""
@@ -136,19 +132,10 @@ class Prompt:
         return self._known_blocks
 
     def cached_tokens(self, replica_id: str) -> int:
-        if self._seen == self._index.holders.version:
-            return self._cached.get(replica_id, 0)
-        # One alone is asked for where it was picked by other things.
         return self._tokens(self._index.holders.depth(replica_id, self._blocks))
 
-    def cached(self) -> Mapping[str, int]:
-        holders = self._index.holders
-        if self._seen != holders.version:
-            cached = self._cached = dict[str, int]()
-            for replica_ids, depth in holders.depths(self._blocks):
-                cached.update(dict.fromkeys(replica_ids, self._tokens(depth)))
-            self._seen = holders.version
-        return self._cached
+    def cached(self) -> Sequence[tuple[tuple[str, ...], int]]:
+        return [(ids, self._tokens(depth)) for ids, depth in self._index.holders.depths(self._blocks)]
 
     def read(self, replica_id: str, incarnation: int) -> None:
         """It was sent there, and will be cached."""

@@ -99,6 +99,24 @@ def test_a_worker_s_own_list_whose_views_are_replaced_makes_the_same_choices(nam
             assert one.pick(request, kept, float(now_s)) is other.pick(request, list(kept), float(now_s))
 
 
+by_loads = pytest.mark.parametrize("name", [name for name in EVERY if hasattr(build(name, random.Random(0)), "loads")])
+
+
+@by_loads
+@few
+@given(seed=seeds)
+def test_loads_of_many_are_those_of_each_alone(name: str, seed: int) -> None:
+    policy, rng = build(name, random.Random(1)), random.Random(seed)
+    assert isinstance(policy, LoadPolicy)
+    for now_s, (request, views) in enumerate(asked(seed)):
+        kept = ViewList(views)
+        for _ in range(6):
+            place = rng.randrange(len(kept))
+            kept.replace(place, kept[place]._replace(requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
+            loads: Sequence[float] = getattr(policy, "loads")(request, kept, float(now_s))  # noqa: B009
+            assert list(loads) == [policy.load(request, view, float(now_s)) for view in kept]
+
+
 by_load = pytest.mark.parametrize("name", [name for name in EVERY if hasattr(build(name, random.Random(0)), "load")])
 
 

@@ -32,8 +32,8 @@ def test_work_is_what_is_to_be_read_and_what_is_to_be_written() -> None:
 
 def test_lmetric_is_the_product_of_tokens_and_batch() -> None:
     policy = LMetric(RNG)
-    assert policy.load(REQUEST, busy(3, 500), 0.0) == 1_500 * 4
-    assert policy.load(REQUEST._replace(prefix=Cached(a=999)), busy(3), 0.0) == 4
+    assert policy.load(REQUEST, busy(3, 500), 0.0) == 1_501 * 4
+    assert policy.load(REQUEST._replace(prefix=Cached(a=999)), busy(3), 0.0) == 2 * 4
     assert policy.load(facts(), busy(3), 0.0) == 4
 
 

@@ -31,11 +31,8 @@ def test_finds_how_far_each_replica_has_read() -> None:
 def test_a_prompt_that_was_read_before_is_nothing_new() -> None:
     holders = opened(1_000)
     holders.use(IDS[0], blocks("abc"))
-    version = holders.version
     assert not holders.use(IDS[0], blocks("ab"))
-    assert holders.version == version
     assert holders.use(IDS[0], blocks("abcd"))
-    assert holders.version > version
 
 
 def test_forgets_what_was_used_longest_ago_once_the_cache_is_full() -> None:
