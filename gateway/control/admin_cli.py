@@ -94,13 +94,14 @@ def table(response: pb.ListReplicasResponse) -> Table:
     shown.add_column("replica", no_wrap=True)
     shown.add_column("state", no_wrap=True)
     shown.add_column("models", overflow="fold")
-    for name in ("leases", "queued", "running", "cache", "age", "life"):
+    for name in ("weight", "leases", "queued", "running", "cache", "age", "life"):
         shown.add_column(name, justify="right", no_wrap=True)
     for replica in response.replicas:
         shown.add_row(
             replica.id,
             state_of(replica),
             ", ".join(replica.models) or "-",
+            f"{replica.weight:g}",
             str(replica.requests_in_flight),
             *load_of(replica),
             f"{replica.load.age_s:.1f}s" if replica.HasField("load") else "-",

@@ -1,6 +1,6 @@
 """inference.v1.Admin/Explain: why a request would go where it would."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -13,6 +13,8 @@ from inference.v1 import admin_pb2 as pb
 
 _TIMEOUT_S = 3.0
 """For a worker to answer; the command waits longer."""
+_NAMES_SHOWN = 10
+"""Where a name is wrong."""
 
 
 def explainer(ask: Callable[[AskWhy, float], Awaitable[Why | None]]) -> grpc.GenericRpcHandler:
@@ -27,6 +29,8 @@ def explainer(ask: Callable[[AskWhy, float], Awaitable[Why | None]]) -> grpc.Gen
             await context.abort(grpc.StatusCode.UNAVAILABLE, "no worker answers")
         if answer.explanation is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, answer.error)
+        if unknown := _unknown(request.excluded_replica_ids, answer.explanation):
+            await context.abort(grpc.StatusCode.NOT_FOUND, unknown)
         return _shown(answer.explanation)
 
     method = grpc.unary_unary_rpc_method_handler(
@@ -47,6 +51,16 @@ def _question(request: pb.ExplainRequest) -> AskWhy | None:
     )
     fields = [(name.lower().encode(), value.encode()) for name, value in request.metadata.items()]
     return AskWhy(0, path, message.SerializeToString(), fields, list(request.excluded_replica_ids))
+
+
+def _unknown(excluded: Sequence[str], explanation: Explanation) -> str:
+    """Return a complaint of the first that is no replica of the fleet, all of which the explanation names."""
+    known = sorted(one.replica_id for one in explanation.considered)
+    wrong = next((each for each in excluded if each not in known), None)
+    if wrong is None:
+        return ""
+    more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
+    return f"no replica is called {wrong!r}; there are: {', '.join(known[:_NAMES_SHOWN]) or 'none'}{more}"
 
 
 def _shown(explanation: Explanation) -> pb.ExplainResponse:

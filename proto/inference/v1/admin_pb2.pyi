@@ -249,7 +249,7 @@ class ExplainRequest(_message.Message):
 
     @_builtins.property
     def excluded_replica_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Replicas that will not do, as after an attempt there."""
+        """Replicas that will not do, as after an attempt there. NOT_FOUND where there is no such replica."""
 
     def __init__(
         self,

@@ -76,8 +76,8 @@ async def test_the_command_prints_a_row_for_each_replica(tmp_path: Path) -> None
     console.print(table(response))
     assert isinstance(console.file, io.StringIO)
     rows = [line.split() for line in console.file.getvalue().splitlines()]
-    assert "one ready l, m 2 1 4 38% 1.5s 1".split() in rows
-    assert "b:1 starting - 0 - - - - 0".split() in rows
+    assert "one ready l, m 2 2 1 4 38% 1.5s 1".split() in rows
+    assert "b:1 starting - 1 0 - - - - 0".split() in rows
     assert [str(reason) for reason in reasons(response)] == ["b:1 is starting: not yet connected"]
 
 

@@ -35,8 +35,10 @@ EXPLANATION = Explanation(
 REQUEST = pb.ExplainRequest(
     generate=inference_pb2.GenerateRequest(model="m", text="Once"),
     metadata={"X-Tier": "gold"},
-    excluded_replica_ids=["c:1"],
+    excluded_replica_ids=["b:1"],
 )
+NONE_LEFT = EXPLANATION._replace(considered=[])
+STRANGER = pb.ExplainRequest(generate=REQUEST.generate, excluded_replica_ids=["b:1", "c:1"])
 
 
 class Worker:
@@ -61,7 +63,7 @@ async def test_a_worker_is_asked_and_its_answer_shown_whole(tmp_path: Path) -> N
     worker = Worker(Why(1, EXPLANATION))
     async with admin_of(worker, tmp_path) as admin:
         response = await admin.Explain(REQUEST)
-    asked = AskWhy(0, "/inference.v1.Inference/Generate", REQUEST.generate.SerializeToString(), [], ["c:1"])
+    asked = AskWhy(0, "/inference.v1.Inference/Generate", REQUEST.generate.SerializeToString(), [], ["b:1"])
     assert worker.questions[0].fields == [(b"x-tier", b"gold")]
     assert worker.questions[0].request == asked.request
     assert (worker.questions[0].path, worker.questions[0].excluded) == (asked.path, asked.excluded)
@@ -73,20 +75,23 @@ async def test_a_worker_is_asked_and_its_answer_shown_whole(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("answer", "request_", "code"),
+    ("answer", "request_", "code", "words"),
     [
-        (Why(1, None, "no such route"), REQUEST, grpc.StatusCode.INVALID_ARGUMENT),
-        (Why(1, EXPLANATION), pb.ExplainRequest(), grpc.StatusCode.INVALID_ARGUMENT),
-        (None, REQUEST, grpc.StatusCode.UNAVAILABLE),
+        (Why(1, None, "no such route"), REQUEST, grpc.StatusCode.INVALID_ARGUMENT, "no such route"),
+        (Why(1, EXPLANATION), pb.ExplainRequest(), grpc.StatusCode.INVALID_ARGUMENT, "request: is missing"),
+        (None, REQUEST, grpc.StatusCode.UNAVAILABLE, "no worker answers"),
+        (Why(1, EXPLANATION), STRANGER, grpc.StatusCode.NOT_FOUND, "is called 'c:1'; there are: a:1, b:1"),
+        (Why(1, NONE_LEFT), STRANGER, grpc.StatusCode.NOT_FOUND, "is called 'b:1'; there are: none"),
     ],
 )
 async def test_what_cannot_be_explained_is_said(
-    answer: Why | None, request_: pb.ExplainRequest, code: grpc.StatusCode, tmp_path: Path
+    answer: Why | None, request_: pb.ExplainRequest, code: grpc.StatusCode, words: str, tmp_path: Path
 ) -> None:
     async with admin_of(Worker(answer), tmp_path) as admin:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await admin.Explain(request_)
     assert raised.value.code() is code
+    assert words in (raised.value.details() or "")
 
 
 async def test_the_command_prints_a_row_for_each_replica(tmp_path: Path) -> None:
@@ -128,6 +133,9 @@ async def test_an_operator_asks_a_running_gateway_why(
         code = await asyncio.to_thread(explain, ["--admin", str(them.admin), "--model", "none"])
         assert code == 0
         assert "refused: no replica serves the model 'none'" in capsys.readouterr().out
+        stranger = ["--admin", str(them.admin), "--model", "m", "--exclude", "nobody:1"]
+        assert await asyncio.to_thread(explain, stranger) == 1
+        assert f"no replica is called 'nobody:1'; there are: {first.address}" in capsys.readouterr().err
         call.cancel()
         names = {name for name, *_ in await them.metrics()}
         assert "inference_gateway_shadow_choices_total" in names
