@@ -45,6 +45,7 @@ HOT = (
     "gateway/http2/guard.py",
     "gateway/http2/huffman.py",
     "gateway/http2/inbound.py",
+    "gateway/http2/kind.py",
     "gateway/http2/limits.py",
     "gateway/http2/outbound.py",
     "gateway/http2/passage.py",
@@ -63,6 +64,7 @@ HOT = (
     "gateway/relay/attempt.py",
     "gateway/relay/backlog.py",
     "gateway/relay/deadline.py",
+    "gateway/relay/endings.py",
     "gateway/relay/exchange.py",
     "gateway/relay/flusher.py",
     "gateway/relay/memory.py",
@@ -80,6 +82,8 @@ HOT = (
     "gateway/rpc/framing.py",
     "gateway/rpc/metadata.py",
     "gateway/rpc/orca.py",
+    "gateway/rpc/report_layout.py",
+    "gateway/rpc/reports.py",
     "gateway/rpc/timeouts.py",
 )
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from gateway.fleet.counters import Counters, LocalCounters
 from gateway.fleet.fleet import Fleet
@@ -15,28 +14,36 @@ class LeaseError(Exception):
     """A defect of ours: a lease released twice, or granted on an incarnation that is no more."""
 
 
-@dataclass(slots=True, eq=False)
 class Lease:
     """One attempt's claim on one incarnation of a replica, from dispatch until the replica's stream has ended."""
 
-    replica_id: str
-    incarnation: int
-    address: str
-    facts: Facts
-    granted_at: float
-    slot: int
-    cached_tokens: int
-    """Of its prompt, those thought to be cached."""
-    ahead_tokens: int
-    """Uncached prompt tokens that the replica still had to read before its own."""
-    prefill_tokens: int
-    """Uncached prompt tokens that it still counts."""
-    ledger: "Ledger" = field(repr=False)
-    is_reading: bool = True
-    """No token has come."""
-    is_released: bool = False
-    expected_s: float | None = None
-    """Predicted time to first token, where somebody compares."""
+    __slots__ = (
+        "address", "ahead_tokens", "cached_tokens", "expected_s", "facts", "granted_at", "incarnation", "is_reading",
+        "is_released", "ledger", "prefill_tokens", "replica_id", "slot",
+    )  # fmt: skip
+
+    def __init__(self, ledger: "Ledger", view: View, facts: Facts, address: str, slot: int, granted_at: float) -> None:
+        self.ledger = ledger
+        self.replica_id = view.id
+        self.incarnation = view.incarnation
+        self.address = address
+        self.facts = facts
+        self.slot = slot
+        self.granted_at = granted_at
+        self.cached_tokens = facts.cached_tokens(view)
+        """Of its prompt, those thought to be cached."""
+        self.ahead_tokens = view.prefill_tokens
+        """Uncached prompt tokens that the replica still had to read before its own."""
+        self.prefill_tokens = facts.prompt_tokens - self.cached_tokens
+        """Uncached prompt tokens that it still counts."""
+        self.is_reading = True
+        """No token has come."""
+        self.is_released = False
+        self.expected_s: float | None = None
+        """Predicted time to first token, where somebody compares."""
+
+    def __repr__(self) -> str:
+        return f"<Lease on {self.replica_id}/{self.incarnation}{' released' if self.is_released else ''}>"
 
     def first_token(self, now_s: float) -> None:
         """Count its prompt as read. May be called for every token, and after the end."""
@@ -67,11 +74,9 @@ class Ledger:
         slot = self._fleet.slot(view)
         if slot is None:
             raise LeaseError(f"{view.id}/{view.incarnation} is no more")
-        tokens, cached = facts.prompt_tokens, facts.cached_tokens(view)
-        ahead, uncached = view.prefill_tokens, tokens - cached
-        lease = Lease(view.id, view.incarnation, address, facts, now_s, slot, cached, ahead, uncached, self)
+        lease = Lease(self, view, facts, address, slot, now_s)
         self._leases.add(lease)
-        self._counters.add(slot, 1, uncached, tokens)
+        self._counters.add(slot, 1, lease.prefill_tokens, facts.prompt_tokens)
         self._fleet.counted(slot, is_freed=False)
         return lease
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from hpack.table import HeaderTable
 
-from gateway.http2.headers import SECRET_NAMES, FieldList, Fields, SecretName, is_secret
+from gateway.http2.headers import SECRET_NAMES, FieldList, Fields, SecretName
 from gateway.http2.huffman import decode_huffman
 
 EMPTY_TABLE: Final = b"\x20"
@@ -18,6 +18,8 @@ EMPTY_TABLE: Final = b"\x20"
 _CACHED_BLOCK_BYTES: Final = 512
 """Longer blocks carry metadata of their own and would not be met again."""
 _CACHED_BLOCKS: Final = 1_024
+_BINARY: Final = b"-bin"
+"""gRPC's binary values are of one call: load reports, statuses, traces."""
 _CACHED_NAMES: Final = 1_024
 _CACHED_STRING_BYTES: Final = 64
 _CACHED_STRINGS: Final = 1_024
@@ -46,8 +48,11 @@ class BlockCache:
         return known
 
     def keep(self, block: bytes, fields: FieldList) -> None:
-        if len(block) > _CACHED_BLOCK_BYTES or any(map(is_secret, fields)):
+        if len(block) > _CACHED_BLOCK_BYTES:
             return
+        for name, _ in fields:
+            if name in SECRET_NAMES or type(name) is SecretName or name.endswith(_BINARY):
+                return
         if len(self.blocks) >= _CACHED_BLOCKS:
             self.blocks.clear()
         self.blocks[block] = fields

@@ -4,7 +4,7 @@ A breach of a rule by the peer is handled here: a stream is reset and its receiv
 and `fault` says why. `receive` raises nothing else, whatever the bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from gateway.http2 import frames
@@ -61,14 +61,17 @@ class Connection(Control):
     # What the owner asks for.
 
     def open_stream(
-        self, fields: Fields, receiver: StreamReceiver, *, more: Fields = (), is_end: bool = False
+        self, fields: Fields, receiver: StreamReceiver, *, more: Sequence[Fields] = (), is_end: bool = False
     ) -> Stream:
-        """Clients: begin a request. `can_open` must hold. `more` fields follow, which differ from call to call."""
+        """Clients: begin a request. `can_open` must hold. The lists in `more` follow: what differs from call to call
+        stands apart from what is encoded once (headers.FieldList)."""
         self.last_stream_id += 2 if self.last_stream_id else 1
         stream = Stream(self.last_stream_id, self.peer_window_bytes, self.limits.stream_window_bytes, receiver)
         self.streams[stream.id] = stream
         block = self._encode(fields)
-        self._send_block(stream, block + self._encode(more) if more else block, is_end=is_end)
+        for others in more:
+            block += self._encode(others)
+        self._send_block(stream, block, is_end=is_end)
         return stream
 
     @property
@@ -105,6 +108,10 @@ class Connection(Control):
         self._rest = data[position:]
         if not self.has_failed:
             self._credit_connection()
+
+    def hold(self, data: bytes) -> None:
+        """Take bytes from the socket without looking at them: `receive` does, with what it is given next."""
+        self._rest += data
 
     def _receive_preface(self, data: bytes) -> int:
         """Return how many bytes of it have been dealt with."""

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from gateway.http2.headers import FieldList, Fields, Kind
+from gateway.http2.headers import FieldList, Fields
+from gateway.http2.kind import Kind
 
 _is_name = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 """A token of RFC 9110, in lower case (8.2.1)."""

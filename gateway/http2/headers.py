@@ -1,8 +1,9 @@
 """Header fields, as both ends of a connection mean them."""
 
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
 from typing import Final
+
+from gateway.http2.kind import Kind
 
 Field = tuple[bytes, bytes]
 Fields = Sequence[Field]
@@ -15,18 +16,6 @@ class SecretName(bytes):
     """Name of a field that its sender has marked as never to be indexed (RFC 7541, 6.2.3)."""
 
     __slots__ = ()
-
-
-def is_secret(field: Field) -> bool:
-    return field[0] in SECRET_NAMES or isinstance(field[0], SecretName)
-
-
-class Kind(IntEnum):
-    """What a header list begins or ends."""
-
-    REQUEST = 0
-    RESPONSE = 1
-    TRAILERS = 2
 
 
 class FieldList(list[Field]):

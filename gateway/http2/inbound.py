@@ -11,7 +11,8 @@ from gateway.http2.decoder import HeaderDecoder
 from gateway.http2.field_rules import MalformedMessage, check, is_interim
 from gateway.http2.frames import ConnectionFault, ErrorCode, StreamFault
 from gateway.http2.guard import Guard
-from gateway.http2.headers import FieldList, Kind
+from gateway.http2.headers import FieldList
+from gateway.http2.kind import Kind
 from gateway.http2.limits import Limits
 from gateway.http2.outbound import Outbound
 from gateway.http2.owner import ConnectionOwner

@@ -9,27 +9,14 @@ from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Fields
 from gateway.http2.streams import State, Stream
+from gateway.relay.endings import FAULTS, UNAVAILABLE, ending_of
 from gateway.relay.replica_connection import ReplicaConnection
-from gateway.rpc import orca
 from gateway.rpc.call import GATEWAY_ID
 from gateway.rpc.framing import OPENINGS, MalformedFraming, WholeMessages
-from gateway.rpc.status import Code, Status, code_of_http_status
 
 if TYPE_CHECKING:
     from gateway.relay.exchange import Exchange
 
-_STRIPPED: Final = frozenset((orca.TRAILER, b":status", b"content-type"))
-"""A replica's load is the gateway's to know: it would steer the agent's own balancer. And where a response consists of
-trailers alone, the exchange opens it with these already."""
-
-
-_FAULTS: Final = frozenset(
-    str(int(code)).encode() for code in (Code.UNKNOWN, Code.INTERNAL, Code.UNAVAILABLE, Code.DATA_LOSS)
-)
-"""Statuses that say something against the replica: not overload, not what the agent did wrong."""
-
-_UNAVAILABLE: Final = str(int(Code.UNAVAILABLE)).encode()
-"""Another replica may do it: this one drains, or its engine is gone."""
 _SENDING: Final = frozenset((State.OPEN, State.HALF_CLOSED_REMOTE))
 
 
@@ -105,8 +92,8 @@ class Attempt:
         self._replica = replica = connection.http2
         call = exchange.call
         # Control answers each gateway in front for itself.
-        gateway_id = exchange.relay.gateway_id if self.lease is not None else (GATEWAY_ID, call.gateway_id)
-        more = [*call.timeout_at(exchange.relay.clock()), gateway_id]
+        introduction = exchange.relay.introduction if self.lease is not None else ((GATEWAY_ID, call.gateway_id),)
+        more = (introduction, call.timeout_at(exchange.relay.clock()))
         is_empty = exchange.body.is_whole and not exchange.body.chunks
         self.stream = replica.open_stream(call.fields, self, more=more, is_end=is_empty)
         exchange.relay.witness.begun(self)
@@ -251,24 +238,19 @@ class Attempt:
             self._tell(OutcomeKind.FAILED)
             self._fail(Failure(Reason.REPLICA_FAILED, "the replica ended the stream inside a message"))
             return
-        said = dict(fields)
-        status = said.get(b"grpc-status")
-        if status is None:
-            trailers = _without_status(said.get(b":status", b"200"))
-            status = trailers[0][1]
-        else:
-            trailers = fields if _STRIPPED.isdisjoint(said) else [each for each in fields if each[0] not in _STRIPPED]
-        self._note(status, said.get(orca.TRAILER))
+        status, trailers, report = ending_of(fields)
+        self._note(status, report)
         self.cancel()
-        if status != _UNAVAILABLE or not self._exchange.begin_anew():
+        if status != UNAVAILABLE or not self._exchange.begin_anew():
             self._release_headers()
             self._exchange.end_response(trailers, status)
 
     def _note(self, status: bytes, report: bytes | None) -> None:
         """Take notice of what the replica said at the end, before the lease is given back."""
-        self._tell(OutcomeKind.FAILED if status in _FAULTS else OutcomeKind.ANSWERED)
-        if report is not None:
-            usage = self._exchange.relay.witness.reported(self.lease, report, self._exchange.relay.clock())
+        self._tell(OutcomeKind.FAILED if status in FAULTS else OutcomeKind.ANSWERED)
+        if report is not None and self.connection is not None:
+            relay = self._exchange.relay
+            usage = relay.witness.reported(self.lease, report, self.connection.reports, relay.clock())
             if usage is not None and self._exchange.route is not None:
                 self._exchange.route.used(usage)
             if self._exchange.front is not None:
@@ -291,9 +273,3 @@ class Attempt:
             self.lease.release()
         if self.stream is not None:
             self.stream.leave()
-
-
-def _without_status(http_status: bytes) -> Fields:
-    """Return the trailers for the agent where the replica sent no gRPC status; ours comes first."""
-    message = f"the replica answered HTTP {http_status.decode('latin-1')} without a gRPC status"
-    return Status(code_of_http_status(http_status), message).trailers()

@@ -51,5 +51,6 @@ class RequestMemory:
             self._wait(self._free)
 
     def _count_out(self, chunks: Sequence[bytes]) -> None:
-        self.held_bytes -= sum(map(len, chunks)) + len(chunks) * CHUNK_BYTES
+        for chunk in chunks:
+            self.held_bytes -= len(chunk) + CHUNK_BYTES
         self._tally.set(self.held_bytes)

@@ -11,7 +11,7 @@ from gateway.dispatch.admission import Admission
 from gateway.dispatch.own_load import OwnLoad
 from gateway.dispatch.routes import Routes
 from gateway.fleet.fleet import FleetChange
-from gateway.http2.headers import Field
+from gateway.http2.headers import Field, FieldList, Fields
 from gateway.http2.limits import Limits
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.attempt import Attempt
@@ -57,6 +57,8 @@ class Relay:
     """Monotonic, seconds."""
     explain_to: frozenset[str] = field(init=False)
     """SPIFFE ids of agents that may ask why; `*`: all may."""
+    introduction: Fields = field(init=False)
+    """`gateway_id`, encoded once."""
     agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
     agent_limits: Limits = field(init=False)
@@ -66,6 +68,7 @@ class Relay:
     _idle: "asyncio.Future[None] | None" = field(init=False)
 
     def __post_init__(self) -> None:
+        self.introduction = FieldList((self.gateway_id,))
         self.explain_to = frozenset()
         self.is_refusing = False
         self._idle = None

@@ -9,6 +9,7 @@ from gateway.http2.frames import ErrorCode
 from gateway.http2.limits import Limits
 from gateway.relay.socket_connection import Shared, SocketConnection
 from gateway.relay.tls_socket import Session, TlsSocket
+from gateway.rpc.reports import Reports
 from gateway.tls.contexts import Contexts
 from gateway.tls.faults import MEANINGS, Cause, HandshakeFault
 
@@ -44,6 +45,7 @@ class ReplicaConnection(SocketConnection):
         self._watcher = watcher
         self._ready = ready
         self.is_ready = False
+        self.reports = Reports()
         self._has_received = False
         self._quiet_at: float | None = None
         self._pinged_at: float | None = None

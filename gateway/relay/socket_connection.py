@@ -49,6 +49,8 @@ class SocketConnection:
         self.is_paused = False
         """The peer does not read."""
         self._is_waiting = False
+        """For a turn: what comes before it is not looked at."""
+        self._is_reading = True
         self.http2 = Connection(
             self,
             is_server=self.is_server,
@@ -81,10 +83,18 @@ class SocketConnection:
         """Nothing more comes: the transport closes itself."""
 
     def data_received(self, data: bytes) -> None:
+        if self._is_waiting:
+            self.http2.hold(data)
+            self._stop_reading()
+            return
         self.http2.receive(data)
         if self.http2.is_finished:
             self.close()
-        elif self.http2.has_more or (self.is_server and len(data) >= _LARGE_READ_BYTES):
+        elif self.is_server and len(data) >= _LARGE_READ_BYTES:
+            self._wait_a_turn()
+            self._stop_reading()
+        elif self.http2.has_more:
+            # Its turn mostly comes before anything else is read: to stop and to begin again are two system calls.
             self._wait_a_turn()
 
     def pause_writing(self) -> None:
@@ -152,11 +162,14 @@ class SocketConnection:
             self._transport.abort()
 
     def _wait_a_turn(self) -> None:
-        """Read nothing until others have had their turn."""
-        if self._transport is not None and not self._is_waiting:
-            self._is_waiting = True
+        """Look at nothing until others have had their turn."""
+        self._is_waiting = True
+        self._turns.wait(self._go_on)
+
+    def _stop_reading(self) -> None:
+        if self._transport is not None and self._is_reading:
+            self._is_reading = False
             self._transport.pause_reading()
-            self._turns.wait(self._go_on)
 
     def _go_on(self) -> None:
         self._is_waiting = False
@@ -166,9 +179,9 @@ class SocketConnection:
         if self.http2.is_finished:
             self.close()
         elif self.http2.has_more:
-            self._is_waiting = True
-            self._turns.wait(self._go_on)
-        else:
+            self._wait_a_turn()
+        elif not self._is_reading:
+            self._is_reading = True
             self._transport.resume_reading()
 
     def _end_streams(self) -> None:

@@ -10,7 +10,7 @@ from gateway.fleet.counters import Counters
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease
 from gateway.relay.timer import Timer
-from gateway.rpc.orca import read_trailer
+from gateway.rpc.reports import Reports
 from gateway.types import Usage
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ class Witness:
         self._outcomes.append(outcome)
         self._tell_soon(is_urgent=kind is not OutcomeKind.ANSWERED)
 
-    def reported(self, lease: Lease | None, trailer: bytes, now_s: float) -> Usage | None:
-        """A replica has sent a load report with a response; return what the request has cost. Malformed, it is no
-        reason to fail the request."""
+    def reported(self, lease: Lease | None, trailer: bytes, reports: Reports, now_s: float) -> Usage | None:
+        """A replica has sent a load report with a response, which `reports` reads; return what the request has cost.
+        Malformed, it is no reason to fail the request."""
         if lease is None:
             return None
         try:
-            load, usage = read_trailer(trailer, now_s)
+            load, usage = reports.read(trailer, now_s)
         except ValueError as error:
             _log.info(logs.line("load_report_malformed", replica=lease.replica_id, reason=error))
             return None

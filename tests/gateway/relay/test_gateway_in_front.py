@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.rpc.orca import TRAILER, read_trailer, write_trailer
+from gateway.rpc.orca import TRAILER, write_trailer
+from gateway.rpc.reports import Reports
 from gateway.rpc.status import Code
 from gateway.types import LoadReport, ReplicaState, Usage
 from tests.gateway.relay.conftest import a_world
@@ -29,7 +30,7 @@ async def answered(world: World, *fields: tuple[bytes, bytes]) -> Recorded:
 
 
 def told(request: Recorded) -> tuple[LoadReport, Usage | None]:
-    return read_trailer(request.trailers[TRAILER], 0.0)
+    return Reports().read(request.trailers[TRAILER], 0.0)
 
 
 async def test_our_load_instead_of_the_replica_s_and_the_request_s_cost() -> None:

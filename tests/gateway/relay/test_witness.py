@@ -11,6 +11,7 @@ from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
 from gateway.channel.messages import Awaited, Outcome, OutcomeKind, Outcomes, Progress
 from gateway.fleet.leases import Lease
 from gateway.relay.witness import Witness
+from gateway.rpc.reports import Reports
 from tests.gateway.fleets import Deciding, facts, row
 from tests.gateway.relay.conftest import a_world
 from tests.gateway.relay.world import OPAQUE, Recorded, World, record, token
@@ -93,7 +94,7 @@ def test_what_happens_to_a_connection_is_one_event_however_many_attempts_it_ends
 def test_an_attempt_of_controls_tells_nothing() -> None:
     telling = Telling()
     telling.witness.ended(None, FAILED)
-    telling.witness.reported(None, b"whatever", 1.0)
+    telling.witness.reported(None, b"whatever", Reports(), 1.0)
     assert telling.due_s() == []
 
 
@@ -103,11 +104,11 @@ def test_a_report_in_a_trailer_reaches_the_views_and_a_malformed_one_the_log_alo
     caplog.set_level(logging.INFO)
     telling = Telling()
     report = OrcaLoadReport(named_metrics={"queue_depth": 3, "running_requests": 1})
-    telling.witness.reported(telling.lease(), base64.b64encode(report.SerializeToString()), 7.0)
+    telling.witness.reported(telling.lease(), base64.b64encode(report.SerializeToString()), Reports(), 7.0)
     load = next(view.load for view in telling.deciding.fleet.views(facts()) if view.id == "a")
     assert load is not None
     assert (load.queue_depth, load.received_at) == (3, 7.0)
-    telling.witness.reported(telling.lease(), b"\xff\xff", 8.0)
+    telling.witness.reported(telling.lease(), b"\xff\xff", Reports(), 8.0)
     assert "event=load_report_malformed replica=a" in caplog.text
     assert next(view.load for view in telling.deciding.fleet.views(facts()) if view.id == "a") == load
 

@@ -3,7 +3,7 @@ from math import inf, nan
 import pytest
 from xds.data.orca.v3 import orca_load_report_pb2
 
-from gateway.rpc.orca import parse_report, parse_usage
+from gateway.rpc.orca import parse_numbers, parse_report, usage_of
 from gateway.types import LoadReport, Usage
 
 
@@ -39,19 +39,19 @@ def test_reads_what_a_request_has_cost() -> None:
     report = orca_load_report_pb2.OrcaLoadReport(
         request_cost={"prompt_tokens": 100.0, "cached_tokens": 64.0, "completion_tokens": 7.0}
     )
-    assert parse_usage(report.SerializeToString()) == Usage(100, 64, 7)
+    assert usage_of(parse_numbers(report.SerializeToString())) == Usage(100, 64, 7)
     report.request_cost["cached_tokens"] = 200.0
-    assert parse_usage(report.SerializeToString()) == Usage(100, 100, 7)
-    assert parse_usage(orca_load_report_pb2.OrcaLoadReport().SerializeToString()) is None
+    assert usage_of(parse_numbers(report.SerializeToString())) == Usage(100, 100, 7)
+    assert usage_of(parse_numbers(orca_load_report_pb2.OrcaLoadReport().SerializeToString())) is None
 
 
 @pytest.mark.parametrize("count", [nan, inf, -1.0])
 def test_a_cost_that_is_no_count_is_refused(count: float) -> None:
     report = orca_load_report_pb2.OrcaLoadReport(request_cost={"prompt_tokens": count})
     with pytest.raises(ValueError, match="no count"):
-        parse_usage(report.SerializeToString())
+        usage_of(parse_numbers(report.SerializeToString()))
     with pytest.raises(ValueError, match="malformed"):
-        parse_usage(b"\xff")
+        usage_of(parse_numbers(b"\xff"))
 
 
 def test_reads_the_rates_that_weights_are_made_of() -> None:
