@@ -18,6 +18,8 @@ _TARGET: Final = b"x-slo-ttft-ms"
 """Metadata in which an agent names the time to first token that it needs."""
 _FIXED32_BYTES: Final = 4
 
+_GENERATED: Final = (pb.GenerateRequest, pb.ChatRequest)
+_ROUTED: Final = (pb.GenerateRequest, pb.ChatRequest, pb.EmbedRequest)
 Request = pb.GenerateRequest | pb.ChatRequest | pb.EmbedRequest | pb.TokenizeRequest
 
 
@@ -53,18 +55,20 @@ def _method(request_type: type[Request], prompts: Prompts, *, is_stream: bool) -
 
 
 def _facts(call: Call, request: Request, prompts: Prompts) -> Facts:
-    routed = None if isinstance(request, pb.TokenizeRequest) else request
-    generated = request if isinstance(request, (pb.GenerateRequest, pb.ChatRequest)) else None
-    lora_name, cache_salt = (generated.lora_name, generated.cache_salt) if generated else ("", "")
-    prefix = _prefix(request, (request.model, lora_name, cache_salt), prompts)
+    model, lora_name, cache_salt, session_id, priority = request.model, "", "", "", 0
+    if isinstance(request, _GENERATED):
+        lora_name, cache_salt = request.lora_name, request.cache_salt
+    if isinstance(request, _ROUTED):
+        session_id, priority = request.session_id, request.priority
+    prefix = _prefix(request, (model, lora_name, cache_salt), prompts)
     return Facts(
         method=call.path,
-        model=request.model,
+        model=model,
         request_id=request.request_id,
-        session_id=routed.session_id if routed else "",
+        session_id=session_id,
         lora_name=lora_name,
         cache_salt=cache_salt,
-        priority=routed.priority if routed else 0,
+        priority=priority,
         prompt_tokens=prefix.tokens if prefix else _embedded_tokens(request),
         deadline_at=call.deadline_at,
         first_token_target_s=_target_s(call),

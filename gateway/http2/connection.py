@@ -48,8 +48,6 @@ class Connection(Control):
         self._http1_answer = http1_answer
         self.spoken = Greeting.UNDECIDED
         """Servers: what the peer spoke first."""
-        self.received_at = 0.0
-        """When the bytes came that are being looked at."""
         self._rest = b""
         self._awaits_settings = True
         self.has_more = False
@@ -211,7 +209,15 @@ class Connection(Control):
             self._on_settings(flags, stream_id, payload)
             self.owner.on_peer_ready()
             return
-        if kind > frames.HEADERS and kind != frames.CONTINUATION:
+        if kind == frames.HEADERS:
+            self._on_headers(flags, stream_id, payload)
+        elif kind == frames.DATA:
+            self._on_data(flags, stream_id, payload)
+        else:
+            self._receive_rare(kind, flags, stream_id, payload)
+
+    def _receive_rare(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
+        if kind != frames.CONTINUATION:
             self._guard.count_idle_frame()
         handler = self._HANDLERS.get(kind)
         if handler is not None:
@@ -220,10 +226,8 @@ class Connection(Control):
             except StreamFault as fault:
                 self._fail_stream(fault)
 
-    # The protocol's own table of frame types; others are ignored (5.5).
+    # The protocol's own table of frame types, but for the two that every call has; others are ignored (5.5).
     _HANDLERS: ClassVar[dict[int, Callable[["Connection", int, int, bytes], None]]] = {
-        frames.DATA: Control._on_data,
-        frames.HEADERS: Control._on_headers,
         frames.PRIORITY: Control._on_priority,
         frames.RST_STREAM: Control._on_rst_stream,
         frames.SETTINGS: Control._on_settings,

@@ -15,7 +15,10 @@ _FORBIDDEN: Final = frozenset((b"connection", b"keep-alive", b"proxy-connection"
 _NOTED: Final = frozenset((b"content-length", b"host", b"te"))
 """May stand twice only if they say the same."""
 _COMMON: Final = frozenset(
-    (b"te", b"content-type", b"user-agent", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding")
+    (
+        *(b"te", b"content-type", b"user-agent", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding"),
+        *(b"grpc-status", b"grpc-message", b"endpoint-load-metrics-bin"),
+    )
 )
 """Names that need no look: every call has them."""
 _REQUEST: Final = frozenset((b":method", b":scheme", b":path", b":authority"))

@@ -41,6 +41,8 @@ class Inbound(Outbound):
         self._refuses_above: int = frames.MAX_STREAM_ID
         """Newer streams are ignored: our last GOAWAY has told the peer (6.8)."""
         self._clock = clock
+        self.received_at = 0.0
+        """When the bytes came that are being looked at."""
         self._guard = Guard(limits, clock, self)
 
     def credit(self, stream: Stream, size: int) -> None:
@@ -139,7 +141,7 @@ class Inbound(Outbound):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM is not 4 bytes")
         stream = self._move(stream_id, Event.RECEIVE_RESET)
         if stream is not None:
-            if self.is_server and not stream.is_answered and self._clock() - stream.opened_at < self.limits.soon_s:
+            if self.is_server and not stream.is_answered and self.received_at - stream.opened_at < self.limits.soon_s:
                 self._guard.count_reset()
             self._drop(stream, State.CLOSED)
             stream.receiver.on_reset(frames.read_word(payload))
@@ -205,7 +207,7 @@ class Inbound(Outbound):
         if is_odd or (is_end and content_bytes):
             raise MalformedMessage("content that never comes, or a stream that depends on itself")
         stream = Stream(stream_id, self.peer_window_bytes, self.limits.stream_window_bytes, NOBODY)
-        stream.opened_at = self._clock()
+        stream.opened_at = self.received_at
         self.streams[stream_id] = stream
         _begin_message(stream, content_bytes)
         if is_end:

@@ -105,7 +105,8 @@ class Outbound:
 
     def _room(self, stream: Stream) -> int:
         """Return how long a frame of the stream may be now."""
-        return min(frames.MAX_FRAME_BYTES, stream.send_window, self.send_window)
+        window = min(stream.send_window, self.send_window)
+        return min(frames.MAX_FRAME_BYTES, window)
 
     def _send_at_once(self, stream: Stream, payload: bytes, *, is_end: bool) -> None:
         """As `_pump` does what fits whole where nothing waits in the stream."""
@@ -194,7 +195,8 @@ class Outbound:
     def _drop(self, stream: Stream, state: State) -> None:
         stream.close(state)
         self.streams.pop(stream.id, None)
-        self._ready.pop(stream.id, None)
+        if self._ready:
+            self._ready.pop(stream.id, None)
 
     def _require(self, stream: Stream, event: Event) -> None:
         """Raise AssertionError where sending this were a defect of ours."""

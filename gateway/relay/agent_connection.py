@@ -160,7 +160,7 @@ class AgentConnection(SocketConnection):
         if fields.list_bytes > limit_bytes:
             message = f"the metadata is larger than {limit_bytes} bytes"
             raise Failure(Reason.METADATA_TOO_LARGE, message, limit=Limit.HEADER_BYTES)
-        call = read_call(fields, relay.clock(), self._session.spiffe_id if self._session else "")
+        call = read_call(fields, self.http2.received_at, self._session.spiffe_id if self._session else "")
         method = relay.methods.find(call.path)
         if relay.is_refusing and not method.is_control:
             raise Failure(

@@ -249,8 +249,8 @@ class Attempt:
         """Take notice of what the replica said at the end, before the lease is given back."""
         self._tell(OutcomeKind.FAILED if status in FAULTS else OutcomeKind.ANSWERED)
         if report is not None and self.connection is not None:
-            relay = self._exchange.relay
-            usage = relay.witness.reported(self.lease, report, self.connection.reports, relay.clock())
+            witness, connection = self._exchange.relay.witness, self.connection
+            usage = witness.reported(self.lease, report, connection.reports, connection.http2.received_at)
             if usage is not None and self._exchange.route is not None:
                 self._exchange.route.used(usage)
             if self._exchange.front is not None:

@@ -61,7 +61,7 @@ class Exchange:
         self._why: Why | None = None
         is_from_gateway = call.gateway_id and not method.is_control
         self.front = InFront(relay.own_load, call.gateway_id) if is_from_gateway else None
-        self.started_at = relay.clock()
+        self.started_at = agent.http2.received_at
 
     def __repr__(self) -> str:
         return f"<Exchange {self.call.path} {self.phase.name} attempts {len(self._tried)}>"
@@ -108,8 +108,9 @@ class Exchange:
         """Send what there is of the request on the attempt's new stream."""
         body = self.body
         body.begin_attempt()
-        for number, chunk in enumerate(body.chunks, 1):
-            attempt.send(chunk, is_end=body.is_whole and number == len(body.chunks))
+        last = len(body.chunks) - 1
+        for number, chunk in enumerate(body.chunks):
+            attempt.send(chunk, is_end=body.is_whole and number == last)
         body.let_go()
 
     def on_request_sent(self, size: int) -> None:

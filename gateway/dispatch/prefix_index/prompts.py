@@ -82,6 +82,8 @@ class PrefixIndex:
         return Prompt(self, scope, text, is_text=True)
 
     def blocks(self, scope: Scope, data: bytes, *, is_text: bool) -> Sequence[bytes]:
+        if len(data) < BLOCK_BYTES:
+            return ()
         return chain(self._seed("text" if is_text else "ids", *scope), data)
 
     def read_elsewhere(self, reads: Sequence[PromptRead]) -> None:
@@ -91,7 +93,7 @@ class PrefixIndex:
                 self.holders.use(read.replica_id, blocks_of(read))
 
     def read(self, replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
-        if self.holders.is_open(replica_id, incarnation) and self.holders.use(replica_id, blocks):
+        if blocks and self.holders.is_open(replica_id, incarnation) and self.holders.use(replica_id, blocks):
             self._on_read(replica_id, incarnation, blocks)
 
 
