@@ -209,22 +209,22 @@ class Connection(Control):
             self._on_settings(flags, stream_id, payload)
             self.owner.on_peer_ready()
             return
-        if kind == frames.HEADERS:
-            self._on_headers(flags, stream_id, payload)
-        elif kind == frames.DATA:
-            self._on_data(flags, stream_id, payload)
-        else:
-            self._receive_rare(kind, flags, stream_id, payload)
+        try:
+            if kind == frames.HEADERS:
+                self._on_headers(flags, stream_id, payload)
+            elif kind == frames.DATA:
+                self._on_data(flags, stream_id, payload)
+            else:
+                self._receive_rare(kind, flags, stream_id, payload)
+        except StreamFault as fault:
+            self._fail_stream(fault)
 
     def _receive_rare(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         if kind != frames.CONTINUATION:
             self._guard.count_idle_frame()
         handler = self._HANDLERS.get(kind)
         if handler is not None:
-            try:
-                handler(self, flags, stream_id, payload)
-            except StreamFault as fault:
-                self._fail_stream(fault)
+            handler(self, flags, stream_id, payload)
 
     # The protocol's own table of frame types, but for the two that every call has; others are ignored (5.5).
     _HANDLERS: ClassVar[dict[int, Callable[["Connection", int, int, bytes], None]]] = {

@@ -108,9 +108,8 @@ class Exchange:
         """Send what there is of the request on the attempt's new stream."""
         body = self.body
         body.begin_attempt()
-        last = len(body.chunks) - 1
         for number, chunk in enumerate(body.chunks):
-            attempt.send(chunk, is_end=body.is_whole and number == last)
+            attempt.send(chunk, is_end=body.is_whole and number + 1 == len(body.chunks))
         body.let_go()
 
     def on_request_sent(self, size: int) -> None:
