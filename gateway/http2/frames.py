@@ -1,6 +1,6 @@
 """Frames on the wire (RFC 9113, sections 4 and 6)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from struct import Struct
 from typing import Final
@@ -23,17 +23,8 @@ HEAD: Final = Struct(">IBI")
 """The same nine bytes for those in a hurry: length and type as one number, flags, stream id."""
 read_head: Final[Callable[[bytes, int], tuple[int, int, int]]] = HEAD.unpack_from
 
-
-class _DataHeads(dict[int, bytes]):
-    """Filled as lengths are met; frames have 16,384 at most."""
-
-    def __missing__(self, size: int) -> bytes:
-        self[size] = head = (size << 8).to_bytes(4, "big") + b"\x00"
-        return head
-
-
-DATA_HEADS: Final[Mapping[int, bytes]] = _DataHeads()
-"""How DATA without flags begins, up to the stream id, by the length of its payload."""
+DATA_HEADS: Final = [(size << 8).to_bytes(4, "big") + b"\x00" for size in range(MAX_FRAME_BYTES + 1)]
+"""How DATA without flags begins, up to the stream id, by the length of its payload: every token asks."""
 
 DATA: Final = 0
 HEADERS: Final = 1
