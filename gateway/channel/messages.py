@@ -130,15 +130,16 @@ class OutcomeKind(StrEnum):
 
 
 class Outcome(Struct, frozen=True, array_like=True):
-    """One attempt that ended, or one connection."""
+    """An attempt that ended, or a connection; or so many of the replica's in a row."""
 
     replica_id: str
     incarnation: int
     kind: OutcomeKind
+    count: int = 1
 
 
 class Outcomes(_Message, frozen=True):
-    """In their order: with a failure among them within one turn of the loop, else within 50 ms."""
+    """In each replica's order: with a failure among them within one turn of the loop, else within 50 ms."""
 
     outcomes: list[Outcome]
 

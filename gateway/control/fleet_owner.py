@@ -205,7 +205,7 @@ class FleetOwner:
     # From workers.
 
     def ended(self, outcome: Outcome) -> None:
-        """An attempt, or a connection, has ended."""
+        """Attempts, or connections, have ended. Several in a row were answered, and say no more than one."""
         if replica := self._judged(outcome.replica_id, outcome.incarnation):
             event = replica.conduct.ended(outcome.kind, replica.record.state, self._clock())
             self._judge(replica, event, f"an attempt ended: {outcome.kind.value}")

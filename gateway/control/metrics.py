@@ -33,7 +33,7 @@ class ControlMetrics:
         self._shown: set[str] = set()
 
     def heard(self, outcome: Outcome) -> None:
-        self._outcomes.child(outcome.replica_id, outcome.kind.value).add()
+        self._outcomes.child(outcome.replica_id, outcome.kind.value).add(outcome.count)
 
     def families(self) -> list[Family]:
         """Return all, as they are now."""

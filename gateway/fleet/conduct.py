@@ -53,11 +53,12 @@ class Conduct:
         """An attempt has ended."""
         is_good = kind is OutcomeKind.ANSWERED
         self._failures = 0 if is_good else self._failures + 1
+        progress = self.heard(now_s, state) if is_good else None
         if state is ReplicaState.PROBATION:
             # The one request, or one that was still running: both say how it does.
             return Event.PROBE_SUCCEEDED if is_good else Event.PROBE_FAILED
         if is_good:
-            return self.heard(now_s, state)
+            return progress
         return Event.FAILURES_EXCEEDED if self._failures >= self.settings.failures and state in _JUDGED else None
 
     def heard(self, at: float, state: ReplicaState) -> Event | None:

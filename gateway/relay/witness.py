@@ -43,6 +43,8 @@ class Witness:
         self._fleet = fleet
         self._counters = counters
         self._outcomes: list[Outcome] = []
+        self._answered: dict[_Life, int] = {}
+        """How many were answered behind the last of `_outcomes`: control need not judge each."""
         self._timer: Timer | None = None
         self._is_urgent = False
         self._attempts: set[Attempt] = set()
@@ -71,10 +73,15 @@ class Witness:
         """An attempt has ended by the replica's doing. With no lease it was control's, and tells nothing."""
         if lease is None:
             return
-        outcome = Outcome(lease.replica_id, lease.incarnation, kind)
-        if kind in _ONCE and outcome in self._outcomes:
-            return
-        self._outcomes.append(outcome)
+        life = _life(lease)
+        if kind is OutcomeKind.ANSWERED:
+            self._answered[life] = self._answered.get(life, 0) + 1
+        else:
+            outcome = Outcome(*life, kind)
+            if kind in _ONCE and outcome in self._outcomes:
+                return
+            self._settle(life)
+            self._outcomes.append(outcome)
         self._tell_soon(is_urgent=kind is not OutcomeKind.ANSWERED)
 
     def reported(self, lease: Lease | None, trailer: bytes, reports: Reports, now_s: float) -> Usage | None:
@@ -125,8 +132,15 @@ class Witness:
 
     def _tell(self) -> None:
         self._timer = None
+        for life in list(self._answered):
+            self._settle(life)
         outcomes, self._outcomes = self._outcomes, []
         self._send(Outcomes(outcomes))
+
+    def _settle(self, life: _Life) -> None:
+        answered = self._answered.pop(life, 0)
+        if answered:
+            self._outcomes.append(Outcome(*life, OutcomeKind.ANSWERED, answered))
 
 
 def _life(lease: Lease) -> _Life:

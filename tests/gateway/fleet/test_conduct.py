@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.channel.messages import OutcomeKind
 from gateway.config import HealthSettings
@@ -54,6 +56,26 @@ def test_an_answer_between_them_begins_the_count_anew() -> None:
     life = Life()
     life.ended(*[BAD] * 4, GOOD, *[BAD] * 4)
     assert life.state is READY
+
+
+@given(st.lists(st.sampled_from("gbht"), max_size=30))
+def test_several_answers_in_a_row_say_no_more_than_one(history: list[str]) -> None:
+    """So workers tell them as one."""
+    life = Life()
+    for event in history:
+        match event:
+            case "g":
+                life.ended(GOOD)
+            case "b":
+                life.ended(*[BAD] * 5)
+            case "h":
+                life.waited(life.now_s - 100)
+            case _:
+                life.after(20.0)
+    life.ended(GOOD)
+    after_one = life.state, vars(life.conduct).copy()
+    life.ended(GOOD, GOOD)
+    assert (life.state, vars(life.conduct)) == after_one
 
 
 def test_ejections_grow_longer_up_to_a_bound() -> None:

@@ -4,8 +4,11 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from xds.data.orca.v3.orca_load_report_pb2 import OrcaLoadReport
 
 from gateway.channel.messages import Awaited, Outcome, OutcomeKind, Outcomes, Progress
@@ -70,8 +73,8 @@ def test_failures_are_told_at_once_and_what_went_well_a_little_later_and_togethe
     telling.pass_time()
     outcomes = [
         Outcome("a", 1, ANSWERED),
-        Outcome("b", 1, ANSWERED),
         Outcome("a", 1, FAILED),
+        Outcome("b", 1, ANSWERED),
         Outcome("a", 1, ANSWERED),
     ]
     assert telling.told == [Outcomes(outcomes)]
@@ -81,7 +84,7 @@ def test_failures_are_told_at_once_and_what_went_well_a_little_later_and_togethe
     assert telling.told[1:] == [Outcomes([Outcome("a", 1, ANSWERED)])]
 
 
-@pytest.mark.parametrize(("kind", "times"), [(LOST, 1), (OutcomeKind.CONNECT_FAILED, 1), (FAILED, 3), (ANSWERED, 3)])
+@pytest.mark.parametrize(("kind", "times"), [(LOST, 1), (OutcomeKind.CONNECT_FAILED, 1), (FAILED, 3)])
 def test_what_happens_to_a_connection_is_one_event_however_many_attempts_it_ends(kind: OutcomeKind, times: int) -> None:
     telling = Telling()
     for _ in range(3):
@@ -89,6 +92,23 @@ def test_what_happens_to_a_connection_is_one_event_however_many_attempts_it_ends
     telling.witness.ended(telling.lease("b"), kind)
     telling.pass_time()
     assert telling.told == [Outcomes([*[Outcome("a", 1, kind)] * times, Outcome("b", 1, kind)])]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([ANSWERED, FAILED])), max_size=30))
+def test_answers_in_a_row_are_told_as_one_and_each_replica_s_order_is_kept(
+    ended: list[tuple[str, OutcomeKind]],
+) -> None:
+    telling = Telling()
+    for replica_id, kind in ended:
+        telling.witness.ended(telling.lease(replica_id), kind)
+    telling.pass_time()
+    told = [outcome for message in telling.told if isinstance(message, Outcomes) for outcome in message.outcomes]
+    for replica_id in "ab":
+        rows = [(outcome.kind, outcome.count) for outcome in told if outcome.replica_id == replica_id]
+        assert [kind for kind, count in rows for _ in range(count)] == [
+            kind for each, kind in ended if each == replica_id
+        ]
+        assert (ANSWERED, ANSWERED) not in pairwise(kind for kind, _ in rows)
 
 
 def test_an_attempt_of_controls_tells_nothing() -> None:
