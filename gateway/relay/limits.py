@@ -4,7 +4,7 @@ from gateway.config import LimitSettings, RateSettings
 from gateway.http2.limits import Limits, Rate
 
 _TURN_FRAMES = 32
-"""Two requests, or as many frames as take about as long: half a millisecond."""
+"""Two requests, or as many frames as take about as long. Then it looks at the clock (relay.turns)."""
 
 
 def agent_limits(limits: LimitSettings) -> Limits:

@@ -87,13 +87,17 @@ class SocketConnection:
             self.http2.hold(data)
             self._stop_reading()
             return
-        self.http2.receive(data)
-        if self.http2.is_finished:
+        http2 = self.http2
+        http2.receive(data)
+        begun_at = http2.received_at
+        while http2.has_more and not self._turns.is_over(begun_at):
+            http2.receive(b"")
+        if http2.is_finished:
             self.close()
         elif self.is_server and len(data) >= _LARGE_READ_BYTES:
             self._wait_a_turn()
             self._stop_reading()
-        elif self.http2.has_more:
+        elif http2.has_more:
             # Its turn mostly comes before anything else is read: to stop and to begin again are two system calls.
             self._wait_a_turn()
 

@@ -2,10 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
-_SLICE_S = 0.0005
-"""For all connections together; one goes on for about as long (relay.limits). A short answer passes through some five
-turns of the loop, and may wait for a slice in each."""
+_SLICE_S: Final = 0.0005
+"""For all connections together. A short answer passes through some five turns of the loop, and may wait for a slice in
+each."""
+_FIRST_S: Final = 0.00025
+"""For one connection and what it has just read: about two requests, six where they are compiled. Those that came
+together go on together, in one write to each replica."""
 
 
 class Turns:
@@ -25,6 +29,10 @@ class Turns:
         """Call `go_on` when its turn has come, in another turn of the loop."""
         self._waiting.append(go_on)
         self._schedule()
+
+    def is_over(self, begun_at: float) -> bool:
+        """Whether a connection has had its time that began then to look at what it read."""
+        return self._clock() - begun_at >= _FIRST_S
 
     def _schedule(self) -> None:
         if self._waiting and not self._is_due:
