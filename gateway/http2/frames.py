@@ -101,8 +101,7 @@ class StreamFault(Exception):
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes | memoryview = b"") -> bytes:
-    size = len(payload)
-    return HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
+    return HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload
 
 
 def settings(values: Iterable[tuple[int, int]]) -> bytes:

@@ -1,6 +1,6 @@
 """Header fields, as both ends of a connection mean them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.http2.kind import Kind
@@ -22,17 +22,13 @@ class FieldList(list[Field]):
     """The fields of a block. One that is met again gives the same object, so what was found out of it stays with it;
     nobody changes the list."""
 
-    __slots__ = ("block", "call", "checked", "content_bytes", "list_bytes")
-
-    def __init__(self, fields: Iterable[Field] = (), list_bytes: int = 0) -> None:
-        super().__init__(fields)
-        self.list_bytes = list_bytes
-        """As SETTINGS_MAX_HEADER_LIST_SIZE counts (6.5.2)."""
-        self.checked: Kind | None = None
-        """It may be one of these (field_rules)."""
-        self.content_bytes: int | None = None
-        """What content-length says; known once it is checked."""
-        self.block: bytes | None = None
-        """As we send it."""
-        self.call: object = None
-        """What it asks for: the business of those above."""
+    list_bytes: int = 0
+    """As SETTINGS_MAX_HEADER_LIST_SIZE counts (6.5.2)."""
+    checked: Kind | None = None
+    """It may be one of these (field_rules)."""
+    content_bytes: int | None = None
+    """What content-length says; known once it is checked."""
+    block: bytes | None = None
+    """As we send it."""
+    call: object = None
+    """What it asks for: the business of those above."""

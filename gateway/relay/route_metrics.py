@@ -1,6 +1,7 @@
 """What a worker counts for each route. Names come from the settings alone, never from a request, so they are few."""
 
 from gateway.errors import Failure, Refused
+from gateway.instruments import Counter
 from gateway.metrics import REQUEST_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Registry
 from gateway.types import Usage
 
@@ -10,11 +11,12 @@ __all__ = ["RouteMetrics", "RouteTally"]
 class RouteTally:
     """One route's. An exchange looks it up once, and a token touches none of it."""
 
-    __slots__ = ("_cached", "_completion", "_name", "_of", "_prompt", "_request", "first_token")
+    __slots__ = ("_cached", "_completion", "_ended", "_name", "_of", "_prompt", "_request", "first_token")
 
     def __init__(self, of: "RouteMetrics", name: str) -> None:
         self._of = of
         self._name = name
+        self._ended: dict[str, Counter] = {}
         self._request = of.request_s.child(name)
         self.first_token = of.first_token_s.child(name)
         tokens = of.tokens.child
@@ -26,7 +28,10 @@ class RouteTally:
 
     def ended(self, status: str, took_s: float) -> None:
         """A request has its end, by the name of the status that the agent was told."""
-        self._of.requests.child(self._name, status).add()
+        requests = self._ended.get(status)
+        if requests is None:
+            requests = self._ended[status] = self._of.requests.child(self._name, status)
+        requests.add()
         self._request.observe(took_s)
 
     def failed(self, failure: Failure) -> None:

@@ -118,8 +118,8 @@ class Prompt:
         """Let go once it is read: whether a request is ever dispatched decides whether it is."""
         self._size = len(data)
         self._is_text = is_text
-        each = index.bytes_per_token.of(scope[0]) if is_text else 4
-        self.tokens = int(-(-self._size // each))
+        each = index.bytes_per_token.of(scope[0]) if is_text else 4.0
+        self.tokens = int(-(-float(self._size) // each))
         self._known_blocks: Sequence[bytes] | None = None
 
     def renamed(self, model: str, lora_name: str) -> "Prompt":
