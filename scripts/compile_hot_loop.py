@@ -19,6 +19,7 @@ HOT = (
     "gateway/dialects/base.py",
     "gateway/dialects/inference_v1.py",
     "gateway/dialects/table.py",
+    "gateway/dialects/wire.py",
     "gateway/dispatch/admission.py",
     "gateway/dispatch/dispatch.py",
     "gateway/dispatch/parked.py",

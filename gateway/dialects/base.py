@@ -15,8 +15,9 @@ class Method:
     """In metrics: bounded in number."""
     facts: Callable[[Call, bytes], Facts]
     """Reads the first message (b"" unless `reads_request`), uncompressed. Raises Failure."""
-    rename: Callable[[bytes, Facts], bytes] | None = None
-    """Returns the message with the model and adapter of the facts instead of its own. None: it has none."""
+    rename: Callable[[Facts], bytes] | None = None
+    """Returns what has to stand behind a message so that it has the model and adapter of the facts: of a field that
+    stands there twice the last counts (protobuf's encoding, "Last One Wins"). Raises Failure. None: it has neither."""
     reads_request: bool = False
     """The pick needs the first message; else headers alone."""
     can_continue: bool = False

@@ -6,6 +6,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from gateway.dialects import wire
 from gateway.dialects.base import Method
 from gateway.dialects.prompts import Prompts, Scope
 from gateway.errors import Failure, Reason
@@ -17,6 +18,8 @@ SERVICE: Final = "inference.v1.Inference"
 _TARGET: Final = b"x-slo-ttft-ms"
 """Metadata in which an agent names the time to first token that it needs."""
 _FIXED32_BYTES: Final = 4
+_LONG_BYTES: Final = 8 * 1024
+"""Of a message, from which on it is worth while to look for its prompt."""
 
 _GENERATED: Final = (pb.GenerateRequest, pb.ChatRequest)
 _ROUTED: Final = (pb.GenerateRequest, pb.ChatRequest, pb.EmbedRequest)
@@ -39,28 +42,27 @@ def _method(request_type: type[Request], prompts: Prompts, *, is_stream: bool) -
             request = request_type.FromString(message)
         except DecodeError as error:
             raise Failure(Reason.INVALID_REQUEST, f"malformed {request_type.__name__}: {error}") from error
-        return _facts(call, request, prompts)
+        return _facts(call, request, message, prompts)
 
-    def rename(message: bytes, facts: Facts) -> bytes:
+    def rename(facts: Facts) -> bytes:
         renamed = request_type(model=facts.model or "")
         if isinstance(renamed, pb.GenerateRequest | pb.ChatRequest):
             renamed.lora_name = facts.lora_name
         elif facts.lora_name:
             raise Failure(Reason.INVALID_REQUEST, f"{request_type.__name__} has no adapters")
-        # Of a field that stands there twice the last counts (protobuf's encoding, "Last One Wins").
-        return message + renamed.SerializeToString()
+        return renamed.SerializeToString()
 
     label = request_type.__name__.removesuffix("Request")
     return Method(label=f"{SERVICE}/{label}", facts=facts, rename=rename, reads_request=True, can_continue=is_stream)
 
 
-def _facts(call: Call, request: Request, prompts: Prompts) -> Facts:
+def _facts(call: Call, request: Request, message: bytes, prompts: Prompts) -> Facts:
     model, lora_name, cache_salt, session_id, priority = request.model, "", "", "", 0
     if isinstance(request, _GENERATED):
         lora_name, cache_salt = request.lora_name, request.cache_salt
     if isinstance(request, _ROUTED):
         session_id, priority = request.session_id, request.priority
-    prefix = _prefix(request, (model, lora_name, cache_salt), prompts)
+    prefix = _prefix(request, message, (model, lora_name, cache_salt), prompts)
     return Facts(
         method=call.path,
         model=model,
@@ -77,20 +79,31 @@ def _facts(call: Call, request: Request, prompts: Prompts) -> Facts:
     )
 
 
-def _prefix(request: Request, scope: Scope, prompts: Prompts) -> Prefix | None:
+def _prefix(request: Request, message: bytes, scope: Scope, prompts: Prompts) -> Prefix | None:
     if isinstance(request, pb.GenerateRequest):
         if request.HasField("token_ids"):
-            return prompts.of_ids(scope, _wire_ids(request.token_ids))
-        return prompts.of_text(scope, request.text.encode())
+            return prompts.of_ids(scope, _ids(request, message))
+        return prompts.of_text(scope, _text(request, message))
     if isinstance(request, pb.ChatRequest):
         return prompts.of_text(scope, _conversation(request))
     return None
 
 
-def _wire_ids(token_ids: pb.TokenIds) -> bytes:
+def _text(request: pb.GenerateRequest, message: bytes) -> bytes | memoryview:
+    found = wire.field(message, pb.GenerateRequest.TEXT_FIELD_NUMBER) if len(message) >= _LONG_BYTES else None
+    return request.text.encode() if found is None else found
+
+
+def _ids(request: pb.GenerateRequest, message: bytes) -> bytes | memoryview:
     """Return the array that the ids are on the wire, behind its tag and length."""
+    token_ids = request.token_ids
+    size = _FIXED32_BYTES * len(token_ids.ids)
+    outer = wire.field(message, pb.GenerateRequest.TOKEN_IDS_FIELD_NUMBER) if size >= _LONG_BYTES else None
+    inner = wire.field(outer, pb.TokenIds.IDS_FIELD_NUMBER) if outer is not None else None
+    if inner is not None and len(inner) == size:
+        return inner
     token_ids.DiscardUnknownFields()  # which would stand behind it
-    return token_ids.SerializeToString()[-_FIXED32_BYTES * len(token_ids.ids) :]
+    return token_ids.SerializeToString()[-size:]
 
 
 def _conversation(request: pb.ChatRequest) -> bytes:

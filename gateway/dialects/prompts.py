@@ -14,11 +14,11 @@ Scope = tuple[str, str, str]
 class Prompts(Protocol):
     """What a dialect has prompts read by."""
 
-    def of_ids(self, scope: Scope, ids: bytes) -> Prefix:
+    def of_ids(self, scope: Scope, ids: bytes | memoryview) -> Prefix:
         """`ids` are fixed32."""
         ...
 
-    def of_text(self, scope: Scope, text: bytes) -> Prefix:
+    def of_text(self, scope: Scope, text: bytes | memoryview) -> Prefix:
         """Text, or anything that the tokens follow from in the same order."""
         ...
 
@@ -27,10 +27,10 @@ class Unread:
     """Counts prompts, and knows nothing of caches: one token for each 4 bytes, which is English text in the tokenizers
     of current models."""
 
-    def of_ids(self, scope: Scope, ids: bytes) -> Prefix:
+    def of_ids(self, scope: Scope, ids: bytes | memoryview) -> Prefix:
         return Uncached(len(ids) // 4)
 
-    def of_text(self, scope: Scope, text: bytes) -> Prefix:
+    def of_text(self, scope: Scope, text: bytes | memoryview) -> Prefix:
         return Uncached(-(-len(text) // 4))
 
 

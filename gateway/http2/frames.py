@@ -100,8 +100,12 @@ class StreamFault(Exception):
         self.message = message
 
 
+def head(kind: int, flags: int, stream_id: int, size: int) -> bytes:
+    return HEAD.pack(size << 8 | kind, flags, stream_id)
+
+
 def frame(kind: int, flags: int, stream_id: int, payload: bytes | memoryview = b"") -> bytes:
-    return HEAD.pack(len(payload) << 8 | kind, flags, stream_id) + payload
+    return head(kind, flags, stream_id, len(payload)) + payload
 
 
 def settings(values: Iterable[tuple[int, int]]) -> bytes:

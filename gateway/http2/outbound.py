@@ -11,6 +11,8 @@ from gateway.http2.headers import Fields
 from gateway.http2.streams import TRANSITIONS, Event, ResetStreams, State, Stream, Verdict
 
 _REMEMBERED_RESETS: Final = 256
+_LONG_BYTES: Final = 4 * 1024
+"""A payload that is not copied behind its head: the copy would cost more than one buffer more to write."""
 
 
 class Outbound:
@@ -19,7 +21,9 @@ class Outbound:
     def __init__(self, encoder: HeaderEncoder, on_output: Callable[[], None], *, is_server: bool) -> None:
         self.is_server = is_server
         self.streams: dict[int, Stream] = {}
-        self.out: list[bytes] = []
+        self.out: list[bytes | memoryview] = []
+        self.is_long = False
+        """There are payloads in `out` that are better not joined."""
         self.send_window: int = frames.DEFAULT_WINDOW_BYTES
         self.peer_window_bytes: int = frames.DEFAULT_WINDOW_BYTES
         """What the peer's settings give each new stream."""
@@ -41,9 +45,10 @@ class Outbound:
         """Content, over the connection's life."""
         return self._granted_bytes - self.send_window
 
-    def take_output(self) -> list[bytes]:
+    def take_output(self) -> list[bytes | memoryview]:
         out = self.out
         self.out = []
+        self.is_long = False
         return out
 
     def pause(self) -> None:
@@ -113,7 +118,7 @@ class Outbound:
         size = len(payload)
         stream.send_window -= size
         self.send_window -= size
-        self._emit(frames.frame(frames.DATA, frames.END_STREAM if is_end else 0, stream.id, payload))
+        self._emit_data(stream, payload, is_end=is_end)
         if is_end:
             self._close_local(stream)
         stream.receiver.on_sent(size)
@@ -139,6 +144,15 @@ class Outbound:
         if not self.out:
             self.on_output()
         self.out.append(piece)
+
+    def _emit_data(self, stream: Stream, payload: bytes | memoryview, *, is_end: bool) -> None:
+        flags = frames.END_STREAM if is_end else 0
+        if len(payload) < _LONG_BYTES:
+            self._emit(frames.frame(frames.DATA, flags, stream.id, payload))
+        else:
+            self._emit(frames.head(frames.DATA, flags, stream.id, len(payload)))
+            self.out.append(payload)
+            self.is_long = True
 
     def _queue(self, stream: Stream) -> None:
         """Give a stream its turn if it has something to send and a window for it."""
@@ -172,7 +186,7 @@ class Outbound:
         stream.send_window -= size
         self.send_window -= size
         is_end = stream.wants_end and not pending
-        self._emit(frames.frame(frames.DATA, frames.END_STREAM if is_end else 0, stream.id, payload))
+        self._emit_data(stream, payload, is_end=is_end)
         if not pending and stream.pending_trailers is not None:
             self._emit(frames.header_block(stream.id, stream.pending_trailers, end_stream=True))
             is_end = True

@@ -19,7 +19,7 @@ from gateway.relay.route_metrics import RouteTally
 from gateway.relay.timer import Timer
 from gateway.relay.why import Why, asked_by
 from gateway.rpc.call import RESPONSE, Call
-from gateway.rpc.framing import content_of, prefixed
+from gateway.rpc.framing import inflate
 from gateway.rpc.status import Code, status_of
 from gateway.types import Facts
 
@@ -201,8 +201,9 @@ class Exchange:
 
     def _dispatch(self, message: bytes) -> None:
         """Read the facts and go on with a pick. Raises Failure."""
-        content = content_of(message, self.call.encoding, self.relay.limits.request_bytes)
-        facts = self.method.facts(self.call, content)
+        if self.body.is_compressed:
+            message = inflate(message, self.call.encoding, self.relay.limits.request_bytes)
+        facts = self.method.facts(self.call, message)
         if self.method.is_control:
             self._attempt_with(None)
             return
@@ -212,7 +213,7 @@ class Exchange:
             self._why, self._facts = asked_by(routed, self.relay.explain_to)
         is_renamed = (facts.model, facts.lora_name) != (routed.model, routed.lora_name)
         if is_renamed and self.method.rename is not None:
-            self.body.replace(prefixed(self.method.rename(content, routed)))
+            self.body.replace(message + self.method.rename(routed))
         if (refused := self._admit(frozenset())) is not None:
             raise refused
 

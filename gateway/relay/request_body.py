@@ -2,7 +2,7 @@
 
 from gateway.errors import Failure, Limit, Reason
 from gateway.relay.memory import CHUNK_BYTES, RequestMemory
-from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, message_end
+from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, message_end, prefix
 
 
 class RequestBody:
@@ -19,6 +19,7 @@ class RequestBody:
         "_renamed_bytes",
         "_sent_bytes",
         "chunks",
+        "is_compressed",
         "is_kept",
         "is_whole",
     )
@@ -26,6 +27,8 @@ class RequestBody:
     def __init__(self, memory: RequestMemory, limit_bytes: int, *, is_message: bool) -> None:
         self.chunks: list[bytes] = []
         self.is_whole = False
+        self.is_compressed = False
+        """The first message is, by its prefix."""
         self.is_kept = True
         """All bytes so far are in `chunks`: an attempt can begin."""
         self._memory = memory
@@ -56,14 +59,18 @@ class RequestBody:
             raise self._too_large()
 
     def message(self) -> bytes | None:
-        """Return the first message with its prefix, or None while it is incomplete. Raises Failure."""
+        """Return the first message without its prefix, or None while it is incomplete. Raises Failure."""
         end = self._message_end or self._find_end()
         if end is not None and end > self._limit_bytes:
             raise self._too_large()
         if end is not None and end <= self._kept_bytes:
-            if len(self.chunks) > 1:
-                self._hold(b"".join(self.chunks))
-            return self.chunks[0][:end]
+            first, *others = self.chunks
+            if not others:
+                return first[PREFIX_BYTES:end]
+            # The prefix stays a chunk of its own, so that nothing long is copied twice.
+            data = b"".join((first[PREFIX_BYTES:], *others))
+            self._hold(first[:PREFIX_BYTES], data)
+            return data if end == self._kept_bytes else data[: end - PREFIX_BYTES]
         if self.is_whole:
             raise Failure(Reason.INVALID_REQUEST, "the request ends inside its message")
         return None
@@ -83,14 +90,14 @@ class RequestBody:
         return credit
 
     def replace(self, message: bytes) -> None:
-        """Put `message`, with its prefix, in the place of the first one, which is complete. Raises Failure."""
+        """Put `message`, without a prefix, in the place of the first one, which is complete. Raises Failure."""
         assert self._message_end is not None
-        (data,) = self.chunks
-        self._renamed_bytes = len(message) - self._message_end
+        behind = b"".join(self.chunks)[self._message_end :] if self._message_end < self._kept_bytes else b""
+        self._renamed_bytes = PREFIX_BYTES + len(message) - self._message_end
         self._kept_bytes += self._renamed_bytes
-        if not self._hold(message + data[self._message_end :]):
+        if not self._hold(prefix(len(message)), message + behind):
             raise Failure(Reason.OVERLOADED, "too many bytes of requests wait for a replica")
-        self._message_end = len(message)
+        self._message_end = PREFIX_BYTES + len(message)
 
     def begin_attempt(self) -> None:
         """The chunks are sent, from the first one on."""
@@ -108,17 +115,24 @@ class RequestBody:
         self._memory.give_back(chunks)
         self._kept_bytes = 0
 
-    def _hold(self, data: bytes) -> bool:
-        """All that is kept, in one piece. Return whether there is room for it."""
+    def _hold(self, *chunks: bytes) -> bool:
+        """These are all that is kept. Return whether there is room for them."""
         self._memory.give_back(self.chunks)
-        self.chunks = [data]
-        return self._memory.take(data)
+        self.chunks = list(chunks)
+        taken = [self._memory.take(chunk) for chunk in chunks]
+        return all(taken)
 
     def _find_end(self) -> int | None:
+        """Once it is known, the first chunk has the whole prefix."""
+        data = b"".join(self.chunks)
         try:
-            self._message_end = message_end(b"".join(self.chunks), 0)
+            self._message_end = message_end(data, 0)
         except MalformedFraming as error:
             raise Failure(Reason.INVALID_REQUEST, "the request is no gRPC message") from error
+        if self._message_end is not None:
+            self.is_compressed = data[0] == 1
+            if len(self.chunks) > 1:
+                self._hold(data)
         return self._message_end
 
     def _too_large(self) -> Failure:

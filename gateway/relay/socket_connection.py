@@ -140,8 +140,11 @@ class SocketConnection:
         transport = self._transport
         if transport is None:
             return
+        is_long = self.http2.is_long
         out = self.http2.take_output()
-        if out:
+        if is_long:
+            transport.writelines(out)
+        elif out:
             transport.write(b"".join(out) if len(out) > 1 else out[0])
         if self.http2.is_finished:
             transport.close()

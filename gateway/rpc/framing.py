@@ -41,15 +41,14 @@ def message_end(data: bytes | bytearray, start: int) -> int | None:
     return start + PREFIX_BYTES + int.from_bytes(data[start + 1 : start + 5], "big")
 
 
+def prefix(size: int) -> bytes:
+    """Return what stands before an uncompressed message of `size` bytes."""
+    return b"\x00" + size.to_bytes(4, "big")
+
+
 def prefixed(message: bytes) -> bytes:
     """Return an uncompressed message with its prefix."""
-    return b"\x00" + len(message).to_bytes(4, "big") + message
-
-
-def content_of(message: bytes, encoding: bytes, max_bytes: int) -> bytes:
-    """Return what is in a message with its prefix, inflated where that says that it is compressed. Raises as that."""
-    content = message[PREFIX_BYTES:]
-    return inflate(content, encoding, max_bytes) if message[:1] == b"\x01" else content
+    return prefix(len(message)) + message
 
 
 def inflate(message: bytes, encoding: bytes, max_bytes: int) -> bytes:

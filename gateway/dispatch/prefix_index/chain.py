@@ -40,11 +40,12 @@ def seed(secret: bytes, *scope: str) -> bytes:
     return digest.digest()
 
 
-def chain(before: bytes, data: bytes) -> Sequence[bytes]:
+def chain(before: bytes, data: bytes | memoryview) -> Sequence[bytes]:
     """Return the names of the whole blocks of `data`, which end at `ENDS`, after what `before` names.
 
     By SipHash-1-3 of the name before and the block: 64 bits each and a third of blake2b's price for 256 bytes, a sixth
     for more (both measured). `source_hash` is its only door in the standard library that is the same in all workers.
     """
     spans = _SPANS[: bisect_right(ENDS, len(data) // BLOCK_BYTES) - 1]
-    return [before := source_hash(before + data[begin:end]) for begin, end in spans]
+    view = memoryview(data)
+    return [before := source_hash(before + view[begin:end]) for begin, end in spans]

@@ -73,15 +73,15 @@ class PrefixIndex:
             assert record is not None
             self.open(replica_id, record.incarnation, record.kv_cache_tokens)
 
-    def of_ids(self, scope: Scope, ids: bytes) -> "Prompt":
+    def of_ids(self, scope: Scope, ids: bytes | memoryview) -> "Prompt":
         """Read a prompt of token ids, as fixed32."""
         return Prompt(self, scope, ids, is_text=False)
 
-    def of_text(self, scope: Scope, text: bytes) -> "Prompt":
+    def of_text(self, scope: Scope, text: bytes | memoryview) -> "Prompt":
         """Read a prompt of text, or of anything that the tokens follow from in the same order."""
         return Prompt(self, scope, text, is_text=True)
 
-    def blocks(self, scope: Scope, data: bytes, *, is_text: bool) -> Sequence[bytes]:
+    def blocks(self, scope: Scope, data: bytes | memoryview, *, is_text: bool) -> Sequence[bytes]:
         if len(data) < BLOCK_BYTES:
             return ()
         return chain(self._seed("text" if is_text else "ids", *scope), data)
@@ -111,7 +111,7 @@ class Prompt:
         "tokens",
     )
 
-    def __init__(self, index: PrefixIndex, scope: Scope, data: bytes, *, is_text: bool) -> None:
+    def __init__(self, index: PrefixIndex, scope: Scope, data: bytes | memoryview, *, is_text: bool) -> None:
         self._index = index
         self._scope = scope
         self._data = data

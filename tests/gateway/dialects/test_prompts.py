@@ -23,21 +23,23 @@ class Reader(Unread):
     ids = b""
     text = b""
 
-    def of_ids(self, scope: Scope, ids: bytes) -> Prefix:
-        self.scope, self.ids = scope, ids
+    def of_ids(self, scope: Scope, ids: bytes | memoryview) -> Prefix:
+        self.scope, self.ids = scope, bytes(ids)
         return super().of_ids(scope, ids)
 
-    def of_text(self, scope: Scope, text: bytes) -> Prefix:
-        self.scope, self.text = scope, text
+    def of_text(self, scope: Scope, text: bytes | memoryview) -> Prefix:
+        self.scope, self.text = scope, bytes(text)
         return super().of_text(scope, text)
 
 
 def read(request: Message, *fields: tuple[bytes, bytes]) -> tuple[Facts, Reader]:
+    return read_wire(type(request).__name__.removesuffix("Request"), request.SerializeToString(), *fields)
+
+
+def read_wire(name: str, message: bytes, *fields: tuple[bytes, bytes]) -> tuple[Facts, Reader]:
     reader = Reader()
-    path = f"/inference.v1.Inference/{type(request).__name__.removesuffix('Request')}"
-    facts = (
-        MethodTable((), reader).find(path).facts(Call(path, None, b"", FieldList(fields)), request.SerializeToString())
-    )
+    path = f"/inference.v1.Inference/{name}"
+    facts = MethodTable((), reader).find(path).facts(Call(path, None, b"", FieldList(fields)), message)
     return facts, reader
 
 
@@ -50,6 +52,20 @@ def test_ids_are_read_as_they_are_on_the_wire(count: int) -> None:
     assert reader.scope == ("m", "l", "s")
     assert facts.prompt_tokens == count
     assert facts.prefix == Uncached(count)
+
+
+@pytest.mark.parametrize("text", ["", "hello", "x" * 100_000, "\N{GREEK SMALL LETTER ALPHA}" * 10_000])
+def test_text_is_read_as_it_is_on_the_wire(text: str) -> None:
+    facts, reader = read(pb.GenerateRequest(model="m", text=text))
+    assert reader.text.decode() == text
+    assert facts.prefix == Uncached(-(-len(text.encode()) // 4))
+
+
+def test_ids_that_stand_in_two_places_are_joined() -> None:
+    ids = list(range(5_000))
+    request = pb.GenerateRequest(model="m", token_ids=pb.TokenIds(ids=ids))
+    _, reader = read_wire("Generate", request.SerializeToString() * 2)
+    assert array("I", reader.ids).tolist() == ids * 2
 
 
 @pytest.mark.parametrize("ids", [[], [1, 2]])
