@@ -13,6 +13,8 @@ from gateway.http2.streams import TRANSITIONS, Event, ResetStreams, State, Strea
 _REMEMBERED_RESETS: Final = 256
 _LONG_BYTES: Final = 4 * 1024
 """A payload that is not copied behind its head: the copy would cost more than one buffer more to write."""
+_WRITE_BYTES: Final = 256 * 1024
+"""Of such payloads, at a time: what waits goes on when these are written, and others have had their turn."""
 
 
 class Outbound:
@@ -22,8 +24,8 @@ class Outbound:
         self.is_server = is_server
         self.streams: dict[int, Stream] = {}
         self.out: list[bytes | memoryview] = []
-        self.is_long = False
-        """There are payloads in `out` that are better not joined."""
+        self.long_bytes = 0
+        """Of payloads in `out` that are better not joined."""
         self.send_window: int = frames.DEFAULT_WINDOW_BYTES
         self.peer_window_bytes: int = frames.DEFAULT_WINDOW_BYTES
         """What the peer's settings give each new stream."""
@@ -48,12 +50,17 @@ class Outbound:
     def take_output(self) -> list[bytes | memoryview]:
         out = self.out
         self.out = []
-        self.is_long = False
+        self.long_bytes = 0
         return out
 
     def pause(self) -> None:
         """The socket takes no more: DATA waits in its streams, where windows bound it."""
         self.is_paused = True
+
+    def go_on(self) -> None:
+        """What was taken is written: send more of what waits."""
+        if self._ready:
+            self._pump()
 
     def resume(self) -> None:
         self.is_paused = False
@@ -152,7 +159,7 @@ class Outbound:
         else:
             self._emit(frames.head(frames.DATA, flags, stream.id, len(payload)))
             self.out.append(payload)
-            self.is_long = True
+            self.long_bytes += len(payload)
 
     def _queue(self, stream: Stream) -> None:
         """Give a stream its turn if it has something to send and a window for it."""
@@ -163,7 +170,7 @@ class Outbound:
         """Send what waits, one frame a stream and turn, so that one long answer does not starve the others. What a
         turn costs depends on what it sends, and not on how many streams wait."""
         ready = self._ready
-        while ready and self.send_window > 0 and not self.is_paused:
+        while ready and self.send_window > 0 and self.long_bytes < _WRITE_BYTES and not self.is_paused:
             stream = ready.pop(next(iter(ready)))
             size = self._send_one(stream)
             self._queue(stream)

@@ -1,5 +1,6 @@
 """One agent request, from its first header to its last."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.dialects.base import Method
@@ -13,10 +14,10 @@ from gateway.relay.attempt import Attempt
 from gateway.relay.backlog import Backlog
 from gateway.relay.deadline import Deadline
 from gateway.relay.in_front import InFront
+from gateway.relay.parking import Parking
 from gateway.relay.phases import MOVES, Phase
 from gateway.relay.request_body import RequestBody
 from gateway.relay.route_metrics import RouteTally
-from gateway.relay.timer import Timer
 from gateway.relay.why import Why, asked_by
 from gateway.rpc.call import RESPONSE, Call
 from gateway.rpc.framing import inflate
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _MAX_ATTEMPTS: Final = 3
 """Of one request. A request that kills every process that reads it must not reach the whole fleet."""
+_LONG_BYTES: Final = 1024 * 1024
+"""Of a first message, to read which and to name its blocks takes about a millisecond."""
 _CANCELLED: Final = str(int(Code.CANCELLED))
 
 
@@ -37,7 +40,7 @@ class Exchange:
     """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
 
     __slots__ = (
-        "_attempt", "_deadline", "_facts", "_parked", "_parking", "_tried", "_why", "agent", "backlog", "body",
+        "_attempt", "_deadline", "_facts", "_parking", "_tried", "_why", "agent", "backlog", "body",
         "call", "front", "method", "phase", "relay", "route", "started_at", "stream",
     )  # fmt: skip
 
@@ -55,8 +58,7 @@ class Exchange:
         self._tried: tuple[str, ...] = ()
         """The replica of each attempt."""
         self._facts: Facts | None = None
-        self._parked: Parked | None = None
-        self._parking: Timer | None = None
+        self._parking: Parking | None = None
         self._deadline = Deadline(call.deadline_at)
         self._why: Why | None = None
         is_from_gateway = call.gateway_id and not method.is_control
@@ -74,10 +76,7 @@ class Exchange:
                 self._receive_request(b"", is_end=True)
             return
         self.body.is_whole = is_end
-        try:
-            self._dispatch(b"")
-        except Failure as failure:
-            self.fail(failure)
+        self._dispatch(b"")
 
     # http2.streams.StreamReceiver: what the agent sends.
 
@@ -190,7 +189,11 @@ class Exchange:
             body.add(payload)
             if self.phase is Phase.READING and (message := body.message()) is not None:
                 self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
-                self._dispatch(message)
+                if len(message) < _LONG_BYTES:
+                    self._dispatch(message)
+                else:
+                    self._move(Phase.DECIDING)
+                    self.relay.shared.turns.wait(partial(self._dispatch, message))
             elif attempt is not None and attempt.stream is not None:
                 attempt.send(payload, is_end=is_end)
                 body.let_go()
@@ -200,7 +203,16 @@ class Exchange:
             self.fail(failure)
 
     def _dispatch(self, message: bytes) -> None:
-        """Read the facts and go on with a pick. Raises Failure."""
+        """Read the facts and go on with a pick, unless it is over."""
+        if self.phase is Phase.DONE:
+            return
+        try:
+            self._read_and_pick(message)
+        except Failure as failure:
+            self.fail(failure)
+
+    def _read_and_pick(self, message: bytes) -> None:
+        """Raises Failure."""
         if self.body.is_compressed:
             message = inflate(message, self.call.encoding, self.relay.limits.request_bytes)
         facts = self.method.facts(self.call, message)
@@ -235,8 +247,7 @@ class Exchange:
             return outcome
         if isinstance(outcome, Parked):
             self._move(Phase.PARKED)
-            self._parked = outcome
-            self._parking = self.relay.call_at(outcome.expires_at, self._on_parking_over)
+            self._parking = Parking(self.relay, outcome, self.fail)
         else:
             self._on_granted(outcome)
         return None
@@ -253,10 +264,6 @@ class Exchange:
         self._attempt = Attempt(self, lease)
         self._tried += (self._attempt.replica_id,)
         self.relay.connect(self._attempt)
-
-    def _on_parking_over(self) -> None:
-        if self._parked is not None:
-            self.fail(self.relay.admission.expire(self._parked))
 
     def _on_deadline(self) -> None:
         self.fail(Failure(Reason.DEADLINE_EXCEEDED, "the deadline has passed"))
@@ -287,11 +294,8 @@ class Exchange:
 
     def _unpark(self) -> None:
         if self._parking is not None:
-            self._parking.cancel()
+            self._parking.end()
             self._parking = None
-        if self._parked is not None:
-            self.relay.admission.cancel(self._parked)
-            self._parked = None
 
     def _move(self, phase: Phase) -> None:
         if phase not in MOVES[self.phase]:

@@ -8,17 +8,20 @@ from typing import Final
 class Phase(IntEnum):
     READING = 0
     """The first message of the request is not complete."""
-    PARKED = 1
+    DECIDING = 1
+    """It is complete, and so long that others have their turn before it is read."""
+    PARKED = 2
     """Admission holds it."""
-    ATTEMPTING = 2
+    ATTEMPTING = 3
     """A replica has it; nothing has gone to the agent, so another replica could still take it."""
-    STREAMING = 3
+    STREAMING = 4
     """The agent has response headers."""
-    DONE = 4
+    DONE = 5
 
 
 MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
-    Phase.READING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
+    Phase.READING: frozenset((Phase.DECIDING, Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
+    Phase.DECIDING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
     Phase.PARKED: frozenset((Phase.ATTEMPTING, Phase.DONE)),
     Phase.ATTEMPTING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.STREAMING, Phase.DONE)),
     Phase.STREAMING: frozenset((Phase.DONE,)),

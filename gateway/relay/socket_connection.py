@@ -140,10 +140,11 @@ class SocketConnection:
         transport = self._transport
         if transport is None:
             return
-        is_long = self.http2.is_long
+        is_long = self.http2.long_bytes > 0
         out = self.http2.take_output()
         if is_long:
             transport.writelines(out)
+            self.http2.go_on()
         elif out:
             transport.write(b"".join(out) if len(out) > 1 else out[0])
         if self.http2.is_finished:
