@@ -19,7 +19,6 @@ from gateway.relay.timer import Timer
 from gateway.relay.tls_socket import Session
 from gateway.rpc.call import RESPONSE, Call, read_call
 from gateway.rpc.plain import HTTP1_ANSWER, NotGrpc
-from gateway.rpc.status import status_of
 from gateway.tls.faults import Cause, HandshakeFault
 
 if TYPE_CHECKING:
@@ -99,8 +98,7 @@ class AgentConnection(SocketConnection):
             if is_end:
                 plain.send()
         except Failure as failure:
-            relay.metrics.failed(failure)
-            self.http2.send_headers(stream, [*RESPONSE, *status_of(failure).trailers()], is_end=True)
+            self.http2.send_headers(stream, [*RESPONSE, *relay.status_of(failure).trailers()], is_end=True)
         else:
             exchange = Exchange(relay, self, stream, call, method)
             stream.receiver = exchange
@@ -166,7 +164,6 @@ class AgentConnection(SocketConnection):
             raise Failure(
                 Reason.OVERLOADED,
                 "agents hold too much memory of the gateway",
-                retry_after_s=relay.pushback(),
                 limit=Limit.MEMORY_SOFT_BYTES,
             )
         return call, method

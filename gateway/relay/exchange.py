@@ -1,11 +1,12 @@
 """One agent request, from its first header to its last."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from gateway.dialects.base import Method
 from gateway.dispatch.admission import Parked
-from gateway.errors import MAY_SUCCEED_LATER, Failure, Limit, Reason, Refused
+from gateway.errors import Failure, Limit, Reason, Refused
 from gateway.fleet.leases import Lease
 from gateway.http2.frames import ErrorCode
 from gateway.http2.headers import Fields
@@ -18,10 +19,10 @@ from gateway.relay.parking import Parking
 from gateway.relay.phases import MOVES, Phase
 from gateway.relay.request_body import RequestBody
 from gateway.relay.route_metrics import RouteTally
-from gateway.relay.why import Why, asked_by
+from gateway.relay.routing import routed
+from gateway.relay.why import Why
 from gateway.rpc.call import RESPONSE, Call
-from gateway.rpc.framing import inflate
-from gateway.rpc.status import Code, status_of
+from gateway.rpc.status import Code
 from gateway.types import Facts
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Exchange:
         self._parking: Parking | None = None
         self._deadline = Deadline(call.deadline_at)
         self._why: Why | None = None
-        is_from_gateway = call.gateway_id and not method.is_control
-        self.front = InFront(relay.own_load, call.gateway_id) if is_from_gateway else None
+        self.front = InFront(relay.own_load, call.gateway_id) if call.gateway_id and not method.is_control else None
         self.started_at = agent.http2.received_at
 
     def __repr__(self) -> str:
@@ -71,12 +71,11 @@ class Exchange:
     def begin(self, is_end: bool) -> None:
         """The request's headers have arrived."""
         self._deadline.watch(self.started_at, self.relay, self._on_deadline)
-        if self.method.reads_request:
-            if is_end:
-                self._receive_request(b"", is_end=True)
-            return
-        self.body.is_whole = is_end
-        self._dispatch(b"")
+        if not self.method.reads_request:
+            self.body.is_whole = is_end
+            self._take(partial(self._read, b""))
+        elif is_end:
+            self._receive_request(b"", is_end=True)
 
     # http2.streams.StreamReceiver: what the agent sends.
 
@@ -147,10 +146,7 @@ class Exchange:
         """End the exchange with a status of ours."""
         if self.phase is Phase.DONE:
             return
-        if failure.retry_after_s is None and failure.reason in MAY_SUCCEED_LATER:
-            failure.retry_after_s = self.relay.pushback()
-        status = status_of(failure)
-        self.relay.metrics.failed(failure, self.route)
+        status = self.relay.status_of(failure, self.route)
         self._send_end(status.trailers())
         self._finish(str(int(status.code)))
 
@@ -190,10 +186,10 @@ class Exchange:
             if self.phase is Phase.READING and (message := body.message()) is not None:
                 self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
                 if len(message) < _LONG_BYTES:
-                    self._dispatch(message)
+                    self._read(message)
                 else:
                     self._move(Phase.DECIDING)
-                    self.relay.shared.turns.wait(partial(self._dispatch, message))
+                    self._in_turn(partial(self._read, message))
             elif attempt is not None and attempt.stream is not None:
                 attempt.send(payload, is_end=is_end)
                 body.let_go()
@@ -202,30 +198,29 @@ class Exchange:
         except Failure as failure:
             self.fail(failure)
 
-    def _dispatch(self, message: bytes) -> None:
-        """Read the facts and go on with a pick, unless it is over."""
-        if self.phase is Phase.DONE:
-            return
-        try:
-            self._read_and_pick(message)
-        except Failure as failure:
-            self.fail(failure)
+    def _in_turn(self, step: Callable[[], None]) -> None:
+        """Take a long step when others have had their turn."""
+        self.relay.shared.turns.wait(partial(self._take, step))
 
-    def _read_and_pick(self, message: bytes) -> None:
-        """Raises Failure."""
-        if self.body.is_compressed:
-            message = inflate(message, self.call.encoding, self.relay.limits.request_bytes)
-        facts = self.method.facts(self.call, message)
+    def _take(self, step: Callable[[], None]) -> None:
+        if self.phase is not Phase.DONE:
+            try:
+                step()
+            except Failure as failure:
+                self.fail(failure)
+
+    def _read(self, message: bytes) -> None:
+        """Read the facts and go on with a pick. Raises Failure."""
         if self.method.is_control:
             self._attempt_with(None)
             return
-        self._facts = routed = self.relay.routes.resolve(facts, self.call.fields)
-        self.route = self.relay.metrics.routes.of(routed.route.name)
-        if self.call.asks_why:
-            self._why, self._facts = asked_by(routed, self.relay.explain_to)
-        is_renamed = (facts.model, facts.lora_name) != (routed.model, routed.lora_name)
-        if is_renamed and self.method.rename is not None:
-            self.body.replace(message + self.method.rename(routed))
+        self._facts, self.route, self._why = routed(self.relay, self.call, self.method, self.body, message)
+        if self.phase is Phase.DECIDING:
+            self._in_turn(self._pick)
+        else:
+            self._pick()
+
+    def _pick(self) -> None:
         if (refused := self._admit(frozenset())) is not None:
             raise refused
 

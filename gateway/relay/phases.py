@@ -9,7 +9,7 @@ class Phase(IntEnum):
     READING = 0
     """The first message of the request is not complete."""
     DECIDING = 1
-    """It is complete, and so long that others have their turn before it is read."""
+    """It is complete, and so long that others have their turn before it is read, and before a pick."""
     PARKED = 2
     """Admission holds it."""
     ATTEMPTING = 3

@@ -10,6 +10,7 @@ from gateway.dialects.table import MethodTable
 from gateway.dispatch.admission import Admission
 from gateway.dispatch.own_load import OwnLoad
 from gateway.dispatch.routes import Routes
+from gateway.errors import MAY_SUCCEED_LATER, Failure
 from gateway.fleet.fleet import FleetChange
 from gateway.http2.headers import Field, FieldList, Fields
 from gateway.http2.limits import Limits
@@ -21,9 +22,11 @@ from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool
+from gateway.relay.route_metrics import RouteTally
 from gateway.relay.socket_connection import Shared
 from gateway.relay.timer import Timer
 from gateway.relay.witness import Witness
+from gateway.rpc.status import Status, status_of
 
 
 @dataclass(eq=False)
@@ -86,6 +89,13 @@ class Relay:
     def call_at(self, at: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` at an instant of `clock`."""
         return self.call_later(max(0.0, at - self.clock()), callback)
+
+    def status_of(self, failure: Failure, route: RouteTally | None = None) -> Status:
+        """Count a failure. Return what its agent is told: also when to try again, where that may help."""
+        if failure.retry_after_s is None and failure.reason in MAY_SUCCEED_LATER:
+            failure.retry_after_s = self.pushback()
+        self.metrics.failed(failure, route)
+        return status_of(failure)
 
     def connect(self, attempt: Attempt) -> None:
         """Find the attempt a connection to its replica."""
