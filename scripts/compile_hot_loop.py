@@ -70,7 +70,7 @@ HOT = (
     "gateway/relay/flusher.py",
     "gateway/relay/memory.py",
     "gateway/relay/metrics.py",
-    "gateway/relay/parking.py",
+    "gateway/relay/patience.py",
     "gateway/relay/phases.py",
     "gateway/relay/pool.py",
     "gateway/relay/relay.py",

@@ -13,6 +13,8 @@ from gateway.http2.streams import TRANSITIONS, Event, ResetStreams, State, Strea
 _REMEMBERED_RESETS: Final = 256
 _LONG_BYTES: Final = 4 * 1024
 """A payload that is not copied behind its head: the copy would cost more than one buffer more to write."""
+_TURN_BYTES: Final = 4 * frames.MAX_FRAME_BYTES
+"""What one stream sends before the next one has its turn."""
 _WRITE_BYTES: Final = 256 * 1024
 """Of such payloads, at a time: what waits goes on when these are written, and others have had their turn."""
 
@@ -153,13 +155,22 @@ class Outbound:
         self.out.append(piece)
 
     def _emit_data(self, stream: Stream, payload: bytes | memoryview, *, is_end: bool) -> None:
+        """Send a payload in as many frames as it needs."""
         flags = frames.END_STREAM if is_end else 0
-        if len(payload) < _LONG_BYTES:
+        size = len(payload)
+        if size < _LONG_BYTES:
             self._emit(frames.frame(frames.DATA, flags, stream.id, payload))
-        else:
-            self._emit(frames.head(frames.DATA, flags, stream.id, len(payload)))
-            self.out.append(payload)
-            self.long_bytes += len(payload)
+            return
+        self.long_bytes += size
+        if size > frames.MAX_FRAME_BYTES:
+            whole = frames.head(frames.DATA, 0, stream.id, frames.MAX_FRAME_BYTES)
+            payload = memoryview(payload)
+            while len(payload) > frames.MAX_FRAME_BYTES:
+                self._emit(whole)
+                self.out.append(payload[: frames.MAX_FRAME_BYTES])
+                payload = payload[frames.MAX_FRAME_BYTES :]
+        self._emit(frames.head(frames.DATA, flags, stream.id, len(payload)))
+        self.out.append(payload)
 
     def _queue(self, stream: Stream) -> None:
         """Give a stream its turn if it has something to send and a window for it."""
@@ -167,7 +178,7 @@ class Outbound:
             self._ready.setdefault(stream.id, stream)
 
     def _pump(self) -> None:
-        """Send what waits, one frame a stream and turn, so that one long answer does not starve the others. What a
+        """Send what waits, some frames a stream and turn, so that one long answer does not starve the others. What a
         turn costs depends on what it sends, and not on how many streams wait."""
         ready = self._ready
         while ready and self.send_window > 0 and self.long_bytes < _WRITE_BYTES and not self.is_paused:
@@ -177,11 +188,11 @@ class Outbound:
             stream.receiver.on_sent(size)
 
     def _send_one(self, stream: Stream) -> int:
-        """Send one frame of what waits in a stream that has its turn. Return its bytes."""
+        """Send some of what waits in a stream that has its turn. Return how many bytes."""
         pending = stream.pending
         assert pending is not None
         payload = pending[0]
-        size = min(len(payload), self._room(stream))
+        size = min(len(payload), _TURN_BYTES, stream.send_window, self.send_window)
         if size == len(payload):
             pending.popleft()
             if not pending:

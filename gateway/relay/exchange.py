@@ -15,7 +15,7 @@ from gateway.relay.attempt import Attempt
 from gateway.relay.backlog import Backlog
 from gateway.relay.deadline import Deadline
 from gateway.relay.in_front import InFront
-from gateway.relay.parking import Parking
+from gateway.relay.patience import Patience
 from gateway.relay.phases import MOVES, Phase
 from gateway.relay.request_body import RequestBody
 from gateway.relay.route_metrics import RouteTally
@@ -41,7 +41,7 @@ class Exchange:
     """Receives the agent's stream (http2.streams.StreamReceiver) and drives the attempts."""
 
     __slots__ = (
-        "_attempt", "_deadline", "_facts", "_parking", "_tried", "_why", "agent", "backlog", "body",
+        "_attempt", "_deadline", "_facts", "_patience", "_tried", "_why", "agent", "backlog", "body",
         "call", "front", "method", "phase", "relay", "route", "started_at", "stream",
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ class Exchange:
         self._tried: tuple[str, ...] = ()
         """The replica of each attempt."""
         self._facts: Facts | None = None
-        self._parking: Parking | None = None
+        self._patience: Patience | None = None
         self._deadline = Deadline(call.deadline_at)
         self._why: Why | None = None
         self.front = InFront(relay.own_load, call.gateway_id) if call.gateway_id and not method.is_control else None
@@ -242,7 +242,7 @@ class Exchange:
             return outcome
         if isinstance(outcome, Parked):
             self._move(Phase.PARKED)
-            self._parking = Parking(self.relay, outcome, self.fail)
+            self._patience = Patience(self.relay, outcome, self.fail)
         else:
             self._on_granted(outcome)
         return None
@@ -288,9 +288,9 @@ class Exchange:
         self.relay.metrics.finished(self, status, attempt.replica_id if attempt else "")
 
     def _unpark(self) -> None:
-        if self._parking is not None:
-            self._parking.end()
-            self._parking = None
+        if self._patience is not None:
+            self._patience.end()
+            self._patience = None
 
     def _move(self, phase: Phase) -> None:
         if phase not in MOVES[self.phase]:

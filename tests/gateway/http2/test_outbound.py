@@ -80,6 +80,20 @@ def test_a_payload_is_cut_into_frames_that_every_peer_takes() -> None:
     assert [frame.flags for frame in answer] == [0, 0, END_STREAM]
 
 
+def test_what_is_long_leaves_in_parts_so_that_others_have_their_turn() -> None:
+    peer = RawPeer()
+    peer.send(window(2**20), frames.window_update(0, 2**20))
+    stream, recorder = answering(peer)
+    peer.connection.send_data(stream, bytes(600_000), is_end=True)
+    parts: list[int] = []
+    while answer := peer.sent():
+        parts.append(sum(map(len, contents(answer))))
+        peer.connection.go_on()
+    assert parts == [2**18, 2**18, 600_000 - 2**19]
+    assert recorder.sent_bytes == 600_000
+    assert stream.state is State.CLOSED
+
+
 def test_streams_take_turns_at_the_connection_s_window() -> None:
     peer = RawPeer()
     peer.send(window(1_000_000))

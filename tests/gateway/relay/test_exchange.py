@@ -351,6 +351,46 @@ async def test_a_long_prompt_passes_through_small_windows() -> None:
         assert world.relay.memory.held_bytes == len(body) + 2 * CHUNK_BYTES
 
 
+LONG = prefixed(pb.GenerateRequest(model="m", text="x" * 2**21).SerializeToString())
+
+
+async def test_a_very_long_prompt_waits_a_turn_and_arrives_whole(world: World) -> None:
+    asked = world.agent().call(body=LONG)
+    await world.settle()
+    (seen,) = [request for name in world.names for request in world.requests(name)]
+    assert seen.data == LONG
+    seen.headers()
+    seen.send(token("a"))
+    seen.end()
+    await world.settle()
+    assert asked.status == Code.OK
+    assert asked.data == token("a")
+    world.assert_nothing_is_left()
+
+
+async def test_a_very_long_prompt_that_is_bad_is_answered(world: World) -> None:
+    asked = world.agent().call(body=prefixed(b"\xff" * 2**21))
+    await world.settle()
+    assert asked.status == Code.INVALID_ARGUMENT
+    world.assert_nothing_is_left()
+
+
+async def test_a_very_long_prompt_that_is_given_up_before_its_turn_reaches_no_replica() -> None:
+    async with a_world(limits=LimitSettings(stream_window_bytes=2 * len(LONG))) as world:
+        agent = world.agent()
+        await world.settle()
+        asked = agent.call(body=LONG)
+        while agent.wire.pump():
+            pass
+        (stream,) = agent.wire.connection.http2.streams.values()
+        assert isinstance(stream.receiver, Exchange)
+        assert stream.receiver.phase is Phase.DECIDING
+        asked.cancel()
+        await world.settle()
+        assert not any(world.requests(name) for name in world.names)
+        world.assert_nothing_is_left()
+
+
 @pytest.mark.parametrize(
     ("body", "reason", "code"),
     [

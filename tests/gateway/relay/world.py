@@ -77,6 +77,7 @@ class Wire(asyncio.Transport):
         if inbox and not self.peer.is_dead:
             self.peer.http2.receive(b"".join(inbox))
         outbox = b"".join(self.peer.http2.take_output())
+        self.peer.http2.go_on()
         if outbox and not self.connection.is_closed:
             self.connection.data_received(outbox)
         if self.is_cut and not self.connection.is_closed:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from gateway.relay.relay import Relay
 
 
-class Parking:
+class Patience:
     """`on_over` is told why, once it has waited for too long."""
 
     __slots__ = ("_admission", "_on_over", "_parked", "_timer")
