@@ -13,8 +13,6 @@ from gateway.http2.streams import TRANSITIONS, Event, ResetStreams, State, Strea
 _REMEMBERED_RESETS: Final = 256
 _LONG_BYTES: Final = 4 * 1024
 """A payload that is not copied behind its head: the copy would cost more than one buffer more to write."""
-_TURN_BYTES: Final = 4 * frames.MAX_FRAME_BYTES
-"""What one stream sends before the next one has its turn."""
 _WRITE_BYTES: Final = 256 * 1024
 """Of such payloads, at a time: what waits goes on when these are written, and others have had their turn."""
 
@@ -178,8 +176,8 @@ class Outbound:
             self._ready.setdefault(stream.id, stream)
 
     def _pump(self) -> None:
-        """Send what waits, some frames a stream and turn, so that one long answer does not starve the others. What a
-        turn costs depends on what it sends, and not on how many streams wait."""
+        """Send what waits, one frame a stream and turn where several wait, so that one long answer does not starve the
+        others. What a turn costs depends on what it sends, and not on how many streams wait."""
         ready = self._ready
         while ready and self.send_window > 0 and self.long_bytes < _WRITE_BYTES and not self.is_paused:
             stream = ready.pop(next(iter(ready)))
@@ -192,7 +190,8 @@ class Outbound:
         pending = stream.pending
         assert pending is not None
         payload = pending[0]
-        size = min(len(payload), _TURN_BYTES, stream.send_window, self.send_window)
+        most_bytes = frames.MAX_FRAME_BYTES if self._ready else _WRITE_BYTES
+        size = min(len(payload), most_bytes, stream.send_window, self.send_window)
         if size == len(payload):
             pending.popleft()
             if not pending:
