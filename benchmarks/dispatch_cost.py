@@ -3,7 +3,8 @@
     python -m benchmarks.dispatch_cost
     make bench-dispatch                     # the same, written into docs/benchmarks.md
 
-Prints for each policy and size of fleet the lowest of the runs and, behind it, their median; CPU time of this process.
+Prints for each policy and size of fleet the lowest of the runs and, behind it, their median, interpreted and, where it
+was built here, compiled; CPU time of the process.
 
 `pick`: the policy's choice among views that are at hand. `dispatch`: candidates, pick, lease, first token, usage and
 release, with as many requests in flight as there are replicas, so that two views change from one pick to the next.
@@ -13,17 +14,21 @@ in ten all of it: a system prompt, and a session that has been around. What is d
 
 import argparse
 import gc
+import json
 import os
 import platform
 import random
 import statistics
+import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.overhead.peers.base import Missing
+from benchmarks.overhead.peers.gateway import compiled_environment
 from gateway.dispatch.dispatch import Dispatcher, pushback
 from gateway.dispatch.prefix_index.prompts import PrefixIndex
 from gateway.fleet.fleet import Fleet
@@ -37,12 +42,17 @@ SCOPE = (MODEL, "", "")
 WITH_SESSION = 10
 """One of so many replicas has read all of the prompt that picks are for."""
 POLICY_NAMES = (*POLICIES, "power_of_two:least_work")
-PICKS = (8, 1_000)
-FLEETS = (8, 100, 1_000)
+FLEETS = (8, 1_000)
+COLUMNS = [f"{what} {size}" for what in ("pick", "dispatch") for size in FLEETS]
+TURNS = 4
 PROMPT_TOKENS = 1_024
 USAGE = Usage(PROMPT_TOKENS, PROMPT_TOKENS - 16, 200)
 """All but the last block of vLLM, which is always computed: these requests are all the same."""
 REPORT = LoadReport(1.0, 4.0, 0.5, 100.0, 7, 0, 0.0, utilization=0.5, requests_per_s=2.0)
+
+
+Times = dict[str, dict[str, list[float]]]
+"""By policy and column."""
 
 
 class Deciding:
@@ -125,38 +135,69 @@ def scale(requests: int) -> None:
         total += number * number % 7
 
 
-def written(page: str, rows: Sequence[Sequence[str]], runs: int) -> str:
-    """Return the page with these rows, the first of them the heads, between its marks. Raises ValueError without."""
+def written(page: str, found: Mapping[str, Times]) -> str:
+    """Return the page with these figures, by build, between its marks. Raises ValueError without."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"there is no place for the report: {BEGIN} ... {END}")
-    cost = cell(run_times_us(scale, 10_000, runs))
     how = (
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()} ({platform.python_compiler()}), load "
-        f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores; ten turns of `total += number * number % 7` took {cost}. "
-        f"Lowest of {runs} runs (median), CPU us:"
+        f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores. CPU us, lowest of all runs (median). The last row is ten "
+        "turns of `total += number * number % 7`, before each run: how fast the machine was."
     )
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|---" * len(rows[0]) + "|")
-    return f"{before}{begin}\n\n{how}\n\n" + "\n".join(lines) + f"\n\n{end}{after}"
+    parts = [begin, how]
+    for build_name, times in found.items():
+        head, *rows = [f"| {' | '.join(row)} |" for row in table(times)]
+        parts += [f"{build_name}:", "\n".join((head, "|---" * (len(COLUMNS) + 1) + "|", *rows))]
+    return before + "\n\n".join((*parts, end)) + after
 
 
-def sweep(policies: Sequence[str], requests: int, runs: int) -> list[list[str]]:
-    """Return a row of cells for each policy. A run measures all of them once: machines have slow minutes, and each cell
-    shall see some that are not."""
+def table(times: Times) -> Sequence[Sequence[str]]:
+    rows = [
+        [name, *(cell(each[column]) if column in each else "" for column in COLUMNS)] for name, each in times.items()
+    ]
+    return [["policy", *COLUMNS], *rows]
+
+
+def measure(policies: Sequence[str], requests: int, runs: int) -> Times:
+    """Return the microseconds of each run, by policy and column. A run measures all of them once: machines have slow
+    minutes, and each cell shall see some that are not."""
     deciding = {(policy, size): Deciding(policy, size) for policy in policies for size in FLEETS}
-    rows = {policy: [deciding[policy, size].pick for size in PICKS] for policy in policies}
-    for (policy, _), each in deciding.items():
-        rows[policy].append(each.dispatch)
-    # What the sweep holds is no part of what a collection looks at in a worker.
+    asks: dict[tuple[str, str], Callable[[int], None]] = {}
+    for (policy, size), each in deciding.items():
+        asks[f"`{policy}`", f"pick {size}"] = each.pick
+        asks[f"`{policy}`", f"dispatch {size}"] = each.dispatch
+    asks["ten turns", COLUMNS[0]] = scale
+    # What is held here is no part of what a collection looks at in a worker.
     gc.freeze()
-    times_us: dict[Callable[[int], None], list[float]] = {ask: [] for asks in rows.values() for ask in asks}
-    for number in range(runs):
-        for ask, found in times_us.items():
-            found.extend(run_times_us(ask, requests, 1))
-        print(f"run {number + 1} of {runs}", file=sys.stderr)
-    return [[f"`{policy}`", *(cell(times_us[ask]) for ask in asks)] for policy, asks in rows.items()]
+    times: Times = {name: {} for name, _ in asks}
+    for _ in range(runs):
+        for (name, column), ask in asks.items():
+            times[name].setdefault(column, []).extend(run_times_us(ask, requests, 1))
+    return times
+
+
+def measured(policies: Sequence[str], requests: int, runs: int) -> Mapping[str, Times]:
+    """Return the same of each build that is here, both in turns, each time in a process of its own."""
+    environments: dict[str, Mapping[str, str]] = {"Interpreted": {}}
+    try:
+        environments["Compiled (`make compiled`)"] = compiled_environment()
+    except Missing as missing:
+        print(f"compiled: {missing}", file=sys.stderr)
+    found: dict[str, Times] = {name: {} for name in environments}
+    command = [sys.executable, "-m", "benchmarks.dispatch_cost", "--times", "--requests", str(requests)]
+    for turn in range(TURNS):
+        for build_name, more in environments.items():
+            runs_now = runs // TURNS + (turn < runs % TURNS)
+            asked = subprocess.run(
+                [*command, "--runs", str(runs_now), *policies], env={**os.environ, **more}, check=True, stdout=-1
+            )
+            for name, columns in json.loads(asked.stdout).items():
+                for column, times_us in columns.items():
+                    found[build_name].setdefault(name, {}).setdefault(column, []).extend(times_us)
+        print(f"turn {turn + 1} of {TURNS}", file=sys.stderr)
+    return found
 
 
 def main() -> None:
@@ -164,15 +205,20 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--requests", type=int, default=100, help="in a run")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the figures into it")
+    parser.add_argument("--times", action="store_true", help="print those of this process, as JSON")
     parser.add_argument("policies", nargs="*", default=POLICY_NAMES)
     arguments = parser.parse_args()
-    columns = [f"pick {replicas}" for replicas in PICKS] + [f"dispatch {replicas}" for replicas in FLEETS]
-    rows = [["policy", *columns], *sweep(arguments.policies, arguments.requests, arguments.runs)]
-    for row in rows:
-        print(f"{row[0]:26}" + "".join(f"{found:>18}" for found in row[1:]))
+    if arguments.times:
+        print(json.dumps(measure(arguments.policies, arguments.requests, arguments.runs)))
+        return
+    found = measured(arguments.policies, arguments.requests, arguments.runs)
+    for build_name, times in found.items():
+        print(build_name)
+        for row in table(times):
+            print(f"{row[0]:26}" + "".join(f"{each:>18}" for each in row[1:]))
     if arguments.write is not None:
         page = arguments.write.read_text(encoding="utf-8")
-        arguments.write.write_text(written(page, rows, arguments.runs), encoding="utf-8")
+        arguments.write.write_text(written(page, found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from benchmarks import prefix_cost
-from benchmarks.dispatch_cost import BEGIN, END, FLEETS, PICKS, POLICY_NAMES, Deciding, run_times_us, sweep, written
+from benchmarks.dispatch_cost import BEGIN, COLUMNS, END, POLICY_NAMES, Deciding, measure, run_times_us, table, written
 
 
 @pytest.mark.parametrize("policy", POLICY_NAMES)
@@ -16,19 +16,23 @@ def test_measures_every_policy(policy: str) -> None:
 
 
 def test_a_row_has_a_cell_for_each_size() -> None:
-    rows = sweep(["random", "least_work"], requests=1, runs=1)
+    times = measure(["random", "least_work"], requests=1, runs=2)
     gc.unfreeze()
-    assert [row[0] for row in rows] == ["`random`", "`least_work`"]
-    assert {len(row) for row in rows} == {1 + len(PICKS) + len(FLEETS)}
+    head, *rows = table(times)
+    assert head == ["policy", *COLUMNS]
+    assert [row[0] for row in rows] == ["`random`", "`least_work`", "ten turns"]
+    assert all(all(row[1:]) for row in rows[:2])
+    assert len(times["`random`"]["pick 8"]) == 2
 
 
 def test_only_what_is_between_the_marks_is_written() -> None:
     page = f"before\n{BEGIN}\nold\n{END}\nafter"
-    new = written(page, [["policy", "pick"], ["`random`", "1.0 (1.1)"]], runs=1)
+    new = written(page, {"Interpreted": {"`random`": {COLUMNS[0]: [1.0, 1.2]}}})
     assert new.startswith(f"before\n{BEGIN}\n")
-    assert new.endswith(f"| policy | pick |\n|---|---|\n| `random` | 1.0 (1.1) |\n\n{END}\nafter")
+    assert "\n\nInterpreted:\n\n| policy | pick 8 |" in new
+    assert new.endswith(f"|---|---|---|---|---|\n| `random` | 1.0 (1.1) |  |  |  |\n\n{END}\nafter")
     with pytest.raises(ValueError, match="no place"):
-        written("a page without marks", [["policy"]], runs=1)
+        written("a page without marks", {})
 
 
 def test_measures_the_prefix_index() -> None:
