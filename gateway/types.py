@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 
 class ReplicaState(IntEnum):
     """The seven states of the health table; the values are those of inference.v1.ReplicaState."""
@@ -81,7 +83,7 @@ class Snapshot(NamedTuple):
     replicas: tuple[ReplicaRecord, ...]
 
 
-class Pace(NamedTuple):
+class Pace(Struct, frozen=True, gc=False):
     """How fast one life of a replica has lately answered, as this worker saw it."""
 
     first_token_s: float
@@ -98,7 +100,7 @@ class Pace(NamedTuple):
     """Tokens read and written for one request, by the time that it took; 0 until one has ended and told its usage."""
 
 
-class View(NamedTuple):
+class View(Struct, frozen=True, gc=False):
     """A replica frozen at one instant: all that a policy sees of it."""
 
     id: str

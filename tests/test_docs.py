@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.staleness.simulation import Load, Simulation
 from gateway.config import Settings
@@ -68,7 +69,7 @@ def test_the_policy_of_the_tutorial_works_from_a_file_and_composes(tmp_path: Pat
     file.write_text(first[1], encoding="utf-8")
     for spec in (f"{file}:FewestTokens", f"power_of_two:{file}:FewestTokens"):
         policy = build(spec, random.Random(1), {"cached_share": 0.5})
-        views = [view("long")._replace(context_tokens=20_000), view("short")._replace(context_tokens=900)]
+        views = [replace(view("long"), context_tokens=20_000), replace(view("short"), context_tokens=900)]
         assert policy.pick(facts(prompt_tokens=10), views, 0.0) is views[1]
 
 

@@ -4,6 +4,8 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from gateway.dispatch.admission import Parked
 from gateway.errors import Reason, Refused
 from gateway.fleet.leases import Lease
@@ -221,4 +223,4 @@ class Model:
 
 def _without(view: View, lease: Lease) -> View:
     """The view as it was before the lease."""
-    return view._replace(requests=view.requests - 1, context_tokens=view.context_tokens - lease.facts.prompt_tokens)
+    return replace(view, requests=view.requests - 1, context_tokens=view.context_tokens - lease.facts.prompt_tokens)

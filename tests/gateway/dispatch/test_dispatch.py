@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.dispatch.dispatch import pushback
 from gateway.errors import Reason, Refused
@@ -68,7 +69,7 @@ def test_without_a_candidate_the_policy_is_not_asked() -> None:
 
 DEFECTS: dict[str, Callable[[Sequence[View]], object]] = {
     "picks a replica that nobody knows": lambda views: view("stranger"),
-    "picks a view of its own making": lambda views: views[0]._replace(requests=5),
+    "picks a view of its own making": lambda views: replace(views[0], requests=5),
     "picks nothing": lambda views: None,
     "raises": lambda views: views[len(views)],
 }

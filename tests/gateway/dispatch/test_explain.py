@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.config import ZoneSettings
 from gateway.dispatch.explain import explain
@@ -36,7 +37,7 @@ def test_what_is_explained_is_what_is_then_picked_and_nothing_else_changes(name:
 
     explained, alone = made(), made()
     for now_s, (request, fleet) in enumerate(asked(seed)):
-        views = [view._replace(zone=view.id[:1]) for view in fleet]
+        views = [replace(view, zone=view.id[:1]) for view in fleet]
         told = explain(explained, request, views, (), float(now_s))
         choice = explained.pick(request, views, float(now_s))
         assert choice is alone.pick(request, views, float(now_s))
@@ -80,7 +81,7 @@ def test_those_that_the_policy_does_not_look_at_have_its_reason() -> None:
 
 def test_zones_and_what_is_inside_are_explained_together() -> None:
     policy = ZoneAware(build("power_of_two", random.Random(0)), ZoneSettings(name="z"))
-    views = [view(name)._replace(zone=zone) for name, zone in (("a", "z"), ("b", "z"), ("c", "z"), ("d", "y"))]
+    views = [replace(view(name), zone=zone) for name, zone in (("a", "z"), ("b", "z"), ("c", "z"), ("d", "y"))]
     told = explain(policy, facts(), views, (), 0.0)
     assert told.policy == "ZoneAware:power_of_two"
     assert told.compares
@@ -93,7 +94,7 @@ def test_wait_is_predicted_from_what_is_to_be_read_and_the_report_has_its_age() 
     told = explain(
         build("least_work", random.Random(0)),
         facts(prompt_tokens=1_000)._replace(prefix=Cached(a=500)),
-        [view("a")._replace(prefill_tokens=1_500), view("b")._replace(load=report)],
+        [replace(view("a"), prefill_tokens=1_500), replace(view("b"), load=report)],
         (),
         10.0,
     )

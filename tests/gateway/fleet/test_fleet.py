@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.errors import Reason
 from gateway.fleet.fleet import Fleet, FleetChange
@@ -196,8 +197,8 @@ def test_replaces_the_views_of_changed_replicas_and_no_others() -> None:
     deciding.apply(row("a"), row("b"), row("c", weight=2.0))
     after = deciding.fleet.views(facts())
     assert after[0] is a
-    assert after[1] == b._replace(requests=1, prefill_tokens=7, context_tokens=7)
-    assert after[2] == c._replace(weight=2.0)
+    assert after[1] == replace(b, requests=1, prefill_tokens=7, context_tokens=7)
+    assert after[2] == replace(c, weight=2.0)
 
 
 def test_tells_when_a_request_that_waits_is_worth_another_try() -> None:

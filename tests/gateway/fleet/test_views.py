@@ -1,5 +1,7 @@
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from gateway.fleet.counters import LocalCounters
 from gateway.fleet.replica import Replica, Wanted
 from gateway.fleet.views import Views
@@ -49,4 +51,4 @@ def test_a_view_is_a_candidate_by_identity_so_that_an_old_one_is_none() -> None:
     shelf.counters.add(shelf.replica.slot, 1, 0, 0)
     views.touch(shelf.replica)
     assert old not in views.of(WANTED, shelf)
-    assert old._replace(requests=1) == views.of(WANTED, shelf).views()[0]
+    assert replace(old, requests=1) == views.of(WANTED, shelf).views()[0]

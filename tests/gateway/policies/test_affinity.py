@@ -9,6 +9,7 @@ from math import comb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.policies.bounded import ALWAYS_FREE, overloaded
 from gateway.policies.prefix_affinity import PrefixAffinity
@@ -73,7 +74,7 @@ def test_a_session_has_the_same_home_in_every_process() -> None:
 def test_a_session_leaves_a_replica_that_is_too_busy_and_comes_back() -> None:
     policy, request = SessionAffinity(rng()), of_session("session-1")
     home = policy.pick(request, VIEWS, 0.0)
-    busy = [each._replace(requests=50 if each is home else 10) for each in VIEWS]
+    busy = [replace(each, requests=50 if each is home else 10) for each in VIEWS]
     refuge = policy.pick(request, busy, 0.0)
     assert refuge.id != home.id
     assert policy.pick(request, busy, 0.0) is refuge
@@ -81,7 +82,7 @@ def test_a_session_leaves_a_replica_that_is_too_busy_and_comes_back() -> None:
 
 
 def test_without_a_session_the_fewest_in_flight_decide() -> None:
-    views = [each._replace(requests=3) for each in VIEWS[:-1]] + [VIEWS[-1]]
+    views = [replace(each, requests=3) for each in VIEWS[:-1]] + [VIEWS[-1]]
     assert SessionAffinity(rng()).pick(facts(), views, 0.0) is VIEWS[-1]
 
 
@@ -107,7 +108,7 @@ def test_affinity_to_one_prefix_fills_the_others_too() -> None:
     request = facts(prompt_tokens=1_000)._replace(prefix=Cached({"replica-3": 900}))
     for _ in range(200):
         picked = policy.pick(request, views, 0.0)
-        views[views.index(picked)] = picked._replace(requests=picked.requests + 1)
+        views[views.index(picked)] = replace(picked, requests=picked.requests + 1)
     assert max(each.requests for each in views) == views[3].requests <= 1.25 * 200 / 10 + 1
     assert min(each.requests for each in views) >= 18
 
@@ -115,7 +116,7 @@ def test_affinity_to_one_prefix_fills_the_others_too() -> None:
 def test_the_longest_cached_prefix_wins_and_of_equals_the_least_busy() -> None:
     policy = PrefixAffinity(rng())
     request = facts(prompt_tokens=1_000)._replace(prefix=Cached({"replica-3": 900, "replica-5": 900, "replica-7": 800}))
-    views = [each._replace(requests=2) if each.id == "replica-3" else each for each in VIEWS]
+    views = [replace(each, requests=2) if each.id == "replica-3" else each for each in VIEWS]
     assert policy.pick(request, views, 0.0).id == "replica-5"
 
 
@@ -124,16 +125,16 @@ def test_sticks_to_those_behind_the_gate_until_the_gap_is_too_wide() -> None:
     request = facts(prompt_tokens=1_000)._replace(prefix=Cached(a=800, b=799, c=900))
     a, b, c = (view(replica_id) for replica_id in "abc")
     assert policy.pick(request, [a, b, c], 0.0) is c
-    assert policy.pick(request, [a, b, c._replace(prefill_tokens=101)], 0.0) is a
-    behind = [a._replace(prefill_tokens=5_001), b, c._replace(prefill_tokens=9_000)]
+    assert policy.pick(request, [a, b, replace(c, prefill_tokens=101)], 0.0) is a
+    behind = [replace(a, prefill_tokens=5_001), b, replace(c, prefill_tokens=9_000)]
     assert policy.pick(request, behind, 0.0) is behind[0]
-    behind[0] = a._replace(prefill_tokens=5_002)
+    behind[0] = replace(a, prefill_tokens=5_002)
     assert policy.pick(request, behind, 0.0) is b
 
 
 def test_nothing_cached_is_behind_no_gate() -> None:
     policy = StickyUntilSaturated(rng(), gate=0.0)
-    views = [view("a")._replace(prefill_tokens=1), view("b")]
+    views = [replace(view("a"), prefill_tokens=1), view("b")]
     assert policy.pick(facts(prompt_tokens=10), views, 0.0) is views[1]
     assert policy.pick(facts(), views, 0.0) is views[1]
 

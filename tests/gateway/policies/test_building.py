@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.errors import SettingsError
 from gateway.policies import POLICIES, build
@@ -149,7 +150,7 @@ def test_options_reach_the_policy_that_has_them() -> None:
     assert isinstance(policy, PowerOfTwo)
     cached = facts(prompt_tokens=100)._replace(prefix=Cached(b=90))
     policy = build("sticky_until_saturated", random.Random(0), {"release_tokens": 5})
-    busy = [view("a"), view("b")._replace(prefill_tokens=96)]
+    busy = [view("a"), replace(view("b"), prefill_tokens=96)]
     assert policy.pick(cached, busy, 0.0) is busy[0]
     assert build("sticky_until_saturated", random.Random(0)).pick(cached, busy, 0.0) is busy[1]
 

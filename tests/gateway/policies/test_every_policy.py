@@ -9,6 +9,7 @@ from importlib import import_module
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.fleet.leases import Lease
 from gateway.policies import POLICIES, build
@@ -95,7 +96,7 @@ def test_a_worker_s_own_list_whose_views_are_replaced_makes_the_same_choices(nam
         kept = ViewList(views)
         for _ in range(6):
             place = rng.randrange(len(kept))
-            kept.replace(place, kept[place]._replace(requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
+            kept.replace(place, replace(kept[place], requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
             assert one.pick(request, kept, float(now_s)) is other.pick(request, list(kept), float(now_s))
 
 
@@ -112,7 +113,7 @@ def test_loads_of_many_are_those_of_each_alone(name: str, seed: int) -> None:
         kept = ViewList(views)
         for _ in range(6):
             place = rng.randrange(len(kept))
-            kept.replace(place, kept[place]._replace(requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
+            kept.replace(place, replace(kept[place], requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
             loads: Sequence[float] = getattr(policy, "loads")(request, kept, float(now_s))  # noqa: B009
             assert list(loads) == [policy.load(request, view, float(now_s)) for view in kept]
 

@@ -3,6 +3,7 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.policies.least_connection import LeastConnection
 from tests.gateway.fleets import facts, view
@@ -32,5 +33,5 @@ def test_requests_in_flight_follow_the_weights() -> None:
     views = {replica_id: view(replica_id, 0, weight) for replica_id, weight in (("a", 1.0), ("b", 2.0), ("c", 3.0))}
     for _ in range(600):
         picked = policy.pick(facts(), list(views.values()), 0.0)
-        views[picked.id] = picked._replace(requests=picked.requests + 1)
+        views[picked.id] = replace(picked, requests=picked.requests + 1)
     assert [view.requests for view in views.values()] == [100, 200, 300]

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.policies.least_work import LeastWork
 from gateway.policies.lmetric import LMetric
@@ -18,7 +19,7 @@ RNG = random.Random(0)
 
 
 def busy(requests: int = 0, prefill_tokens: int = 0, weight: float = 1.0, pace: Pace | None = None) -> View:
-    return view("a", requests, weight)._replace(prefill_tokens=prefill_tokens, pace=pace)
+    return replace(view("a", requests, weight), prefill_tokens=prefill_tokens, pace=pace)
 
 
 def test_work_is_what_is_to_be_read_and_what_is_to_be_written() -> None:
@@ -54,17 +55,17 @@ def test_peak_ewma_asks_one_without_history_once() -> None:
     policy = PeakEwma(RNG)
     known, new = busy(5, pace=PACE), view("new")
     assert policy.pick(REQUEST, [known, new], 100.0) is new
-    assert policy.pick(REQUEST, [known, new._replace(requests=1)], 100.0) is known
+    assert policy.pick(REQUEST, [known, replace(new, requests=1)], 100.0) is known
 
 
 def test_queue_depth_counts_those_that_wait_and_then_those_in_flight() -> None:
     policy = QueueDepth(RNG)
     report = LoadReport(0.0, 8.0, 0.5, 0.0, 7, 12, received_at=100.0)
-    idle, running = (view(name, count)._replace(load=report) for name, count in (("a", 0), ("b", 8)))
+    idle, running = (replace(view(name, count), load=report) for name, count in (("a", 0), ("b", 8)))
     assert policy.pick(REQUEST, [running, idle], 100.0) is idle
-    waiting = idle._replace(load=report._replace(queue_depth=1.0))
+    waiting = replace(idle, load=report._replace(queue_depth=1.0))
     assert policy.pick(REQUEST, [running, waiting], 100.0) is running
-    unseen = idle._replace(unseen_requests=1)
+    unseen = replace(idle, unseen_requests=1)
     assert policy.pick(REQUEST, [running, unseen], 100.0) is running
 
 

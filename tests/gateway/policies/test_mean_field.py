@@ -10,6 +10,7 @@ import random
 from collections import deque
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.policies import build
 from gateway.types import View
@@ -44,7 +45,7 @@ def mean_time(name: str) -> float:
         while ends and ends[0][0] <= now_s:
             _, server = heapq.heappop(ends)
             queues[server].popleft()
-            views[server] = views[server]._replace(requests=len(queues[server]))
+            views[server] = replace(views[server], requests=len(queues[server]))
         picked = policy.pick(facts(), views, now_s)
         assert isinstance(picked, View)
         server = int(picked.id)
@@ -52,7 +53,7 @@ def mean_time(name: str) -> float:
         ends_s = begins_s + rng.expovariate(1.0)
         queues[server].append(ends_s)
         heapq.heappush(ends, (ends_s, server))
-        views[server] = picked._replace(requests=len(queues[server]))
+        views[server] = replace(picked, requests=len(queues[server]))
         if number >= WARM_UP:
             total_s += ends_s - now_s
     return total_s / (REQUESTS - WARM_UP)

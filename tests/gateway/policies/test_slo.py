@@ -1,13 +1,15 @@
 import random
 
+from msgspec.structs import replace
+
 from gateway.errors import Reason, Refused
 from gateway.policies.slo import Slo
 from gateway.types import Pace
 from tests.gateway.fleets import Cached, facts, view
 
 PACE = Pace(1.0, 0.0, floor_s=0.5, token_s=1e-3, output_tokens=100.0, tokens_per_s=50.0)
-SLOW = view("slow")._replace(pace=PACE._replace(token_s=4e-3))
-FAST = view("fast")._replace(pace=PACE, prefill_tokens=1_000)
+SLOW = replace(view("slow"), pace=replace(PACE, token_s=4e-3))
+FAST = replace(view("fast"), pace=PACE, prefill_tokens=1_000)
 
 
 def test_picks_who_would_begin_to_answer_first() -> None:

@@ -1,11 +1,12 @@
 import pytest
+from msgspec.structs import replace
 
 from gateway.policies.waiting import FRESH_S, STALE_S, waiting_requests
 from gateway.types import LoadReport
 from tests.gateway.fleets import view
 
 REPORT = LoadReport(4.0, 8.0, 0.5, 0.0, 7, 12, received_at=100.0)
-REPORTED = view("a", requests=20)._replace(load=REPORT, unseen_requests=2)
+REPORTED = replace(view("a", requests=20), load=REPORT, unseen_requests=2)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.policies.weighted import Weighted
 from gateway.types import LoadReport, Pace, View
@@ -48,8 +49,8 @@ def shares(policy: Weighted, views: list[View], now_s: float = 100.0) -> list[fl
 def test_weights_come_from_the_measured_throughput() -> None:
     policy = Weighted(random.Random(0), weights="throughput")
     fast, slow, new = (
-        view("a")._replace(pace=PACE),
-        view("b")._replace(pace=PACE._replace(tokens_per_s=10.0)),
+        replace(view("a"), pace=PACE),
+        replace(view("b"), pace=replace(PACE, tokens_per_s=10.0)),
         view("c"),
     )
     assert shares(policy, [fast, slow]) == pytest.approx([5 / 6, 1 / 6], abs=0.01)
@@ -58,10 +59,10 @@ def test_weights_come_from_the_measured_throughput() -> None:
 
 def test_weights_come_from_the_replicas_own_report() -> None:
     policy = Weighted(random.Random(0), weights="report")
-    half = view("a")._replace(load=REPORT)
-    full = view("b")._replace(load=REPORT._replace(utilization=1.0))
+    half = replace(view("a"), load=REPORT)
+    full = replace(view("b"), load=REPORT._replace(utilization=1.0))
     assert shares(policy, [half, full]) == pytest.approx([2 / 3, 1 / 3], abs=0.01)
-    failing = view("c")._replace(load=REPORT._replace(errors_per_s=15.0))
+    failing = replace(view("c"), load=REPORT._replace(errors_per_s=15.0))
     assert shares(policy, [half, failing]) == pytest.approx([4 / 5, 1 / 5], abs=0.01)
     assert shares(policy, [half, full], now_s=300.0) == pytest.approx([1 / 2, 1 / 2], abs=0.01)
 

@@ -2,6 +2,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.config import ZoneSettings
 from gateway.policies import build
@@ -14,7 +15,7 @@ HOME = ZoneSettings(name="home", spill_requests=4.0, spill_ratio=1.5)
 
 def at(zone: str, name: str, requests: int = 0, queued: float | None = None) -> View:
     load = LoadReport(queued, 0.0, 0.0, 0.0, 1, 0, 0.0) if queued is not None else None
-    return view(name, requests)._replace(zone=zone, load=load)
+    return replace(view(name, requests), zone=zone, load=load)
 
 
 def zones_picked(views: list[View]) -> set[str]:
