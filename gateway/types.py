@@ -83,6 +83,7 @@ class Snapshot(NamedTuple):
     replicas: tuple[ReplicaRecord, ...]
 
 
+# These two are made anew whenever something is counted: a struct takes a third of the time that a NamedTuple does.
 class Pace(Struct, frozen=True, gc=False):
     """How fast one life of a replica has lately answered, as this worker saw it."""
 
