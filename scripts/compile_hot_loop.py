@@ -88,6 +88,7 @@ HOT = (
     "gateway/rpc/report_layout.py",
     "gateway/rpc/reports.py",
     "gateway/rpc/timeouts.py",
+    "gateway/view_columns.py",
 )
 
 

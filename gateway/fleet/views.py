@@ -35,16 +35,16 @@ class Candidates:
 
     def __contains__(self, view: View) -> bool:
         """Whether it is the present view of a candidate: the object, not one like it."""
-        place = self._views.places.get(view.id)
+        place = self._views.columns.places.get(view.id)
         return place is not None and self._views[place] is view
 
     def __len__(self) -> int:
         return len(self._views)
 
     def replace(self, view: View) -> None:
-        place = self._views.places.get(view.id)
+        place = self._views.columns.places.get(view.id)
         if place is not None:
-            self._views.replace(place, view)
+            self._views.columns.replace(place, view)
 
 
 class Views:

@@ -1,12 +1,14 @@
 """One number for each view, for those who compare many: a thousand cost a few microseconds where a worker keeps them
-(gateway.view_list), and a thousand attributes a hundred. What is worked out of two columns goes by `map` and an
+(gateway.view_columns), and a thousand attributes a hundred. What is worked out of two columns goes by `map` and an
 operator, which takes a third of what a loop over both does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import add, attrgetter, mul
+from typing import TypeVar
 
 from gateway.types import Facts, View
-from gateway.view_list import column, places
+from gateway.view_columns import found
+from gateway.view_list import ViewList
 
 __all__ = [
     "busyness",
@@ -14,6 +16,7 @@ __all__ = [
     "cached",
     "column",
     "ids",
+    "places",
     "prefill_tokens",
     "product",
     "requests",
@@ -22,10 +25,25 @@ __all__ = [
     "weights",
 ]
 
+T = TypeVar("T")
+
 _id = attrgetter("id")
 _weight = attrgetter("weight")
 _requests = attrgetter("requests")
 _prefill_tokens = attrgetter("prefill_tokens")
+
+
+def column(views: Sequence[View], of: Callable[[View], T]) -> Sequence[T]:
+    """Return `of` each view, which must depend on nothing but the view. Where the views are a worker's own it is worked
+    out only for those that are new."""
+    return views.columns.column(of) if isinstance(views, ViewList) else [of(view) for view in views]
+
+
+def places(views: Sequence[View], replica_ids: tuple[str, ...]) -> Sequence[int]:
+    """Return where in `views` these replicas stand, without those that are not there."""
+    if isinstance(views, ViewList):
+        return views.columns.group(replica_ids)
+    return found({view.id: place for place, view in enumerate(views)}, replica_ids)
 
 
 def ids(views: Sequence[View]) -> Sequence[str]:

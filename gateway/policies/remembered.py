@@ -22,7 +22,7 @@ class Remembered:
     def of(self, views: Sequence[View]) -> list[float]:
         """Return the numbers in the order of the views: the caller changes them there."""
         now = ids(views)
-        # The same object: the same replicas in the same order (gateway.view_list).
+        # The same object: the same replicas in the same order (gateway.view_columns).
         if now is not self._ids:
             self._numbers.update(zip(self._ids, self._shown, strict=True))
             if len(self._numbers) > _MOST:

@@ -3,7 +3,7 @@
 import inspect
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 import pytest
@@ -61,6 +61,15 @@ def asked(seed: int) -> Sequence[tuple[Facts, Sequence[View]]]:
     return sequence
 
 
+def replaced(views: Sequence[View], rng: random.Random) -> Iterator[ViewList]:
+    """Yield a worker's own list, each time with another view replaced."""
+    kept = ViewList(views)
+    for _ in range(6):
+        place, requests, prefill_tokens = rng.randrange(len(kept)), rng.randrange(9), rng.randrange(999)
+        kept.columns.replace(place, replace(kept[place], requests=requests, prefill_tokens=prefill_tokens))
+        yield kept
+
+
 seeds = st.integers(0, 2**32)
 EVERY = (*POLICIES, "power_of_two:lmetric", "power_of_two:peak_ewma")
 few = settings(max_examples=30)
@@ -93,10 +102,7 @@ def test_the_same_seed_makes_the_same_choices(name: str, seed: int) -> None:
 def test_a_worker_s_own_list_whose_views_are_replaced_makes_the_same_choices(name: str, seed: int) -> None:
     one, other, rng = build(name, random.Random(seed)), build(name, random.Random(seed)), random.Random(seed)
     for now_s, (request, views) in enumerate(asked(seed)):
-        kept = ViewList(views)
-        for _ in range(6):
-            place = rng.randrange(len(kept))
-            kept.replace(place, replace(kept[place], requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
+        for kept in replaced(views, rng):
             assert one.pick(request, kept, float(now_s)) is other.pick(request, list(kept), float(now_s))
 
 
@@ -110,10 +116,7 @@ def test_loads_of_many_are_those_of_each_alone(name: str, seed: int) -> None:
     policy, rng = build(name, random.Random(1)), random.Random(seed)
     assert isinstance(policy, LoadPolicy)
     for now_s, (request, views) in enumerate(asked(seed)):
-        kept = ViewList(views)
-        for _ in range(6):
-            place = rng.randrange(len(kept))
-            kept.replace(place, replace(kept[place], requests=rng.randrange(9), prefill_tokens=rng.randrange(999)))
+        for kept in replaced(views, rng):
             loads: Sequence[float] = getattr(policy, "loads")(request, kept, float(now_s))  # noqa: B009
             assert list(loads) == [policy.load(request, view, float(now_s)) for view in kept]
 

@@ -18,7 +18,7 @@ def test_a_replica_keeps_its_number_while_others_come_and_go_and_while_it_is_awa
 def test_numbers_of_a_list_that_stays_are_changed_in_place() -> None:
     remembered, views = Remembered(), ViewList([A, B])
     remembered.of(views)[0] = 5.0
-    views.replace(0, replace(A, requests=1))
+    views.columns.replace(0, replace(A, requests=1))
     assert remembered.of(views) is remembered.of(views)
     assert remembered.of([B, A]) == [0, 5.0]
 

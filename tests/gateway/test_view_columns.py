@@ -3,8 +3,9 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.policies.columns import column, places
 from gateway.types import View
-from gateway.view_list import ViewList, column, places
+from gateway.view_list import ViewList
 from tests.gateway.fleets import view
 
 
@@ -25,7 +26,7 @@ def test_a_column_is_what_the_views_are_now(
 ) -> None:
     views = ViewList(view(str(number)) for number in range(size))
     for place, value, of in steps:
-        views.replace(place % size, view(str(place % size), value, float(value + 1)))
+        views.columns.replace(place % size, view(str(place % size), value, float(value + 1)))
         if of is not None:
             assert column(views, of) == [of(each) for each in views]
     assert column(views, requests) == column(list(views), requests)
@@ -40,7 +41,7 @@ def test_only_what_is_new_is_worked_out() -> None:
 
     views = ViewList([view("a"), view("b"), view("c")])
     assert column(views, of) == [0, 0, 0]
-    views.replace(1, view("b", 7))
+    views.columns.replace(1, view("b", 7))
     assert asked == ["a", "b", "c"], "not before it is asked for"
     assert column(views, of) == column(views, of) == [0, 7, 0]
     assert asked == ["a", "b", "c", "b"]
@@ -50,7 +51,7 @@ def test_one_that_asks_by_a_new_function_each_time_costs_bounded_memory() -> Non
     views = ViewList([view("a", 3)])
     columns = [column(views, lambda each, more=more: each.requests + more) for more in range(1_000)]
     assert [each[0] for each in columns] == list(range(3, 1_003))
-    assert len(vars(views)["_columns"]) <= 32
+    assert len(vars(views.columns)["_columns"]) <= 32
 
 
 def test_places_are_those_of_a_plain_list() -> None:
@@ -65,4 +66,4 @@ def test_places_are_those_of_a_plain_list() -> None:
 def test_prompts_that_each_have_other_replicas_cost_bounded_memory() -> None:
     views = ViewList([view("a"), view("b")])
     assert [places(views, ("b", str(number))) for number in range(1_000)] == [[1]] * 1_000
-    assert len(vars(views)["_groups"]) <= 64
+    assert len(vars(views.columns)["_groups"]) <= 64
