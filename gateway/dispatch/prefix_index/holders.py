@@ -8,6 +8,9 @@ from gateway.dispatch.prefix_index.chain import ENDS
 __all__ = ["Holders"]
 
 _SETS_REMEMBERED = 256
+_FEW = 8
+"""Replicas that have all of a conversation: every one has others, so these are neither remembered nor looked for among
+all."""
 
 
 class _Held:
@@ -180,8 +183,17 @@ class Holders:
     def _ids_of(self, those: int) -> tuple[str, ...]:
         ids = self._ids.get(those)
         if ids is None:
+            if those.bit_count() <= _FEW:
+                return tuple([self._names[bit.bit_length() - 1] for bit in _bits(those)])
             if len(self._ids) >= _SETS_REMEMBERED:
                 self._ids.clear()
             bits = zip(self._names, reversed(f"{those:b}"), strict=False)
             ids = self._ids[those] = tuple([name for name, bit in bits if bit == "1"])
         return ids
+
+
+def _bits(those: int) -> Iterator[int]:
+    while those:
+        lowest = those & -those
+        yield lowest
+        those ^= lowest

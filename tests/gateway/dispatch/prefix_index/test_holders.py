@@ -28,6 +28,16 @@ def test_finds_how_far_each_replica_has_read() -> None:
     assert depths(holders, "q") == depths(holders, "") == {}
 
 
+def test_names_those_that_hold_more_again_whether_they_are_many_or_few() -> None:
+    holders, ids = Holders(1_000), tuple(f"{number:02}" for number in range(20))
+    for number, replica_id in enumerate(ids):
+        holders.open(replica_id, 1, 100)
+        holders.use(replica_id, blocks("abcde" if number % 8 == 0 else "abcd" if number < 12 else "abc"))
+    for _ in range(2):
+        found = list(holders.depths(blocks("abcdef")))
+        assert found == [(ids, 3), ((*ids[:12], ids[16]), 4), ((ids[0], ids[8], ids[16]), 5)]
+
+
 def test_a_prompt_that_was_read_before_is_nothing_new() -> None:
     holders = opened(1_000)
     holders.use(IDS[0], blocks("abc"))
