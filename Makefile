@@ -113,7 +113,7 @@ build/compiled/installed: $(HOT_SOURCES) | .venv/tools
 
 .PHONY: test-compiled
 test-compiled: compiled ## The unit tests of what is compiled, on the compiled modules, and a million lease events
-	LEASE_EVENTS=1000000 $(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay tests/gateway/fleet tests/gateway/dispatch tests/gateway/dialects
+	LEASE_EVENTS=1000000 $(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay tests/gateway/fleet tests/gateway/dispatch tests/gateway/dialects tests/gateway/policies tests/gateway/test_view_columns.py
 
 .PHONY: proto
 proto: tools ## Generate the code for proto/ again
