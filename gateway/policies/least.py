@@ -12,7 +12,7 @@ __all__ = ["LeastLoad", "place_of_least"]
 def place_of_least(loads: Sequence[float], rng: random.Random, among: Sequence[int] | None = None) -> int:
     """Return where the least of `loads` stands, or the least of those at the places `among` them. Equals are drawn: the
     first of them would get all of a quiet fleet's requests, from every gateway that sees the same order."""
-    if among is not None:
+    if among is not None and len(among) < len(loads):
         return among[place_of_least([loads[at] for at in among], rng)]
     lowest = min(loads)
     if loads.count(lowest) == 1 or isnan(lowest):

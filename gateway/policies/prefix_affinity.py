@@ -32,5 +32,6 @@ class PrefixAffinity:
     def _with_most_cached(self, facts: Facts, views: Sequence[View]) -> Sequence[int]:
         """Return the places of those that have the most of the prompt cached, of those that are not overloaded."""
         full = frozenset(overloaded(views, self._bound))
-        free = ([at for at in group if at not in full] for group, _ in reversed(cached(facts, views)))
+        groups = reversed([group for group, _ in cached(facts, views)])
+        free = ([at for at in group if at not in full] if full else group for group in groups)
         return next(filter(None, free))

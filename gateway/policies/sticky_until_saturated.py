@@ -38,9 +38,10 @@ class StickyUntilSaturated(LeastLoad):
         return views if behind is None else [views[at] for at in behind]
 
     def _behind_gate(self, facts: Facts, views: Sequence[View], loads: Sequence[float]) -> Sequence[int] | None:
-        """Return the places of those behind the gate. None: nobody is, or they are saturated."""
+        """Return the places of those behind the gate. None: nobody or everybody is, or they are saturated."""
         needed = max(1.0, self._gate * facts.prompt_tokens)
         behind = next((group for group, tokens in cached(facts, views) if tokens >= needed), ())
-        if behind and min([loads[at] for at in behind]) - min(loads) <= self._release_tokens:
-            return behind
-        return None
+        if not 0 < len(behind) < len(views):
+            return None
+        is_saturated = min([loads[at] for at in behind]) - min(loads) > self._release_tokens
+        return None if is_saturated else behind
