@@ -168,7 +168,7 @@ class Connection(Control):
             if passage is None or size > passage.open_bytes or size > room:
                 break
             onward, connection = passage.onward, passage.connection
-            # What waits in a stream waits for one of these: nothing is overtaken.
+            # Nothing is overtaken: a passage opens while nothing waits in `onward`, and what waits later has ended it.
             if size > onward.send_window or size > connection.send_window or connection.is_paused:
                 break
             passage.open_bytes -= size
