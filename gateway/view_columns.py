@@ -30,6 +30,7 @@ class ViewColumns:
         self._read_to: dict[Callable[[View], Any], int] = {}
         self._replaced: list[int] = []
         self._groups: dict[tuple[str, ...], Sequence[int]] = {}
+        self._once: dict[Callable[[Sequence[View]], Any], Any] = {}
 
     def replace(self, place: int, view: View) -> None:
         self._views[place] = view
@@ -50,6 +51,15 @@ class ViewColumns:
             for place in replaced if len(replaced) < len(self._views) else range(len(self._views)):
                 kept[place] = of(self._views[place])
         self._read_to[of] = len(self._replaced)
+        return kept
+
+    def once(self, of: Callable[[Sequence[View]], T]) -> T:
+        """Return `of` all views, which must depend on nothing but their ids."""
+        if of not in self._once:
+            if len(self._once) >= _MOST_COLUMNS:
+                self._once.clear()
+            self._once[of] = of(self._views)
+        kept: T = self._once[of]
         return kept
 
     def group(self, ids: tuple[str, ...]) -> Sequence[int]:

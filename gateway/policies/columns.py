@@ -16,6 +16,7 @@ __all__ = [
     "cached",
     "column",
     "ids",
+    "once",
     "places",
     "prefill_tokens",
     "product",
@@ -37,6 +38,11 @@ def column(views: Sequence[View], of: Callable[[View], T]) -> Sequence[T]:
     """Return `of` each view, which must depend on nothing but the view. Where the views are a worker's own it is worked
     out only for those that are new."""
     return views.columns.column(of) if isinstance(views, ViewList) else [of(view) for view in views]
+
+
+def once(views: Sequence[View], of: Callable[[Sequence[View]], T]) -> T:
+    """Return `of` all views, which must depend on nothing but their ids and order."""
+    return views.columns.once(of) if isinstance(views, ViewList) else of(views)
 
 
 def places(views: Sequence[View], replica_ids: tuple[str, ...]) -> Sequence[int]:

@@ -1,9 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.policies.columns import column, places
+from gateway.policies.columns import column, once, places
 from gateway.types import View
 from gateway.view_list import ViewList
 from tests.gateway.fleets import view
@@ -67,3 +67,19 @@ def test_prompts_that_each_have_other_replicas_cost_bounded_memory() -> None:
     views = ViewList([view("a"), view("b")])
     assert [places(views, ("b", str(number))) for number in range(1_000)] == [[1]] * 1_000
     assert len(getattr(views.columns, "_groups")) <= 64  # noqa: B009
+
+
+def test_what_depends_on_ids_alone_is_worked_out_once() -> None:
+    asked: list[int] = []
+
+    def of(views: Sequence[View]) -> str:
+        asked.append(len(views))
+        return "".join(view.id for view in views)
+
+    views = ViewList([view("a"), view("b")])
+    assert once(views, of) == "ab"
+    views.columns.replace(0, view("a", 9))
+    assert once(views, of) == "ab"
+    assert asked == [2]
+    assert once(list(views), of) == "ab"
+    assert asked == [2, 2]

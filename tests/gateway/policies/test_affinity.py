@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from gateway.policies.bounded import ALWAYS_FREE, overloaded
 from gateway.policies.prefix_affinity import PrefixAffinity
+from gateway.policies.rendezvous import Replicas, number
 from gateway.policies.session_affinity import SessionAffinity
 from gateway.policies.sticky_until_saturated import StickyUntilSaturated
 from gateway.types import Facts, View
@@ -144,3 +145,10 @@ def test_pairs_of_sessions_part_as_often_as_chance_would_have_it() -> None:
     together = Counter(homes(VIEWS).values())
     pairs = sum(comb(count, 2) for count in together.values()) / comb(len(SESSIONS), 2)
     assert pairs == pytest.approx(1 / 10, rel=0.1)
+
+
+@given(st.text(max_size=20), st.lists(st.integers(1, 2**30 - 1), min_size=1, max_size=50))
+def test_all_products_at_once_are_what_each_is_alone(session_id: str, numbers: list[int]) -> None:
+    session = number(session_id) | 1
+    heights = Replicas(numbers).heights(session_id, [1.0] * len(numbers))
+    assert heights == [session * each % 2**30 for each in numbers]

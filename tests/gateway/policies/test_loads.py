@@ -1,8 +1,11 @@
 """What each load weighs."""
 
 import random
+from math import exp
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.policies.least_work import LeastWork
@@ -11,6 +14,7 @@ from gateway.policies.peak_ewma import PeakEwma
 from gateway.policies.power_of_two import PowerOfTwo
 from gateway.policies.queue_depth import QueueDepth
 from gateway.types import LoadReport, Pace, View
+from gateway.view_list import ViewList
 from tests.gateway.fleets import Cached, facts, view
 
 REQUEST = facts(prompt_tokens=1_000)
@@ -48,7 +52,16 @@ def test_peak_ewma_gives_one_that_was_slow_another_chance_and_does_not_take_its_
     policy = PeakEwma(RNG, decay_s=10.0, floor_s=0.01)
     assert policy.load(REQUEST, busy(pace=PACE), 110.0) == pytest.approx(2.0 / 2.718, rel=0.01)
     assert policy.load(REQUEST, busy(9, pace=PACE), 10_000.0) == pytest.approx(0.1)
-    assert policy.load(REQUEST, busy(pace=PACE), 90.0) == pytest.approx(2.0)
+    assert policy.load(REQUEST, busy(pace=PACE), 100.0) == pytest.approx(2.0)
+
+
+@given(st.lists(st.floats(0.0, 3_000.0), min_size=1, max_size=20))
+def test_peak_ewma_is_the_same_whenever_it_was_asked_before(instants: list[float]) -> None:
+    """What it keeps is on the scale of one instant, and begun anew long after it."""
+    policy = PeakEwma(RNG, decay_s=10.0, floor_s=1e-9)
+    shown = ViewList([busy(pace=replace(PACE, observed_at=0.0))])
+    for now_s in instants:
+        assert policy.loads(REQUEST, shown, now_s) == pytest.approx([max(2.0 * exp(-now_s / 10.0), 1e-9)])
 
 
 def test_peak_ewma_asks_one_without_history_once() -> None:
