@@ -38,7 +38,7 @@ class Index:
             yield self.shared + self.rng.randbytes(size - len(self.shared))
 
     def hash(self, prompt: bytes) -> None:
-        self.index.blocks(SCOPE, prompt, is_text=False)
+        self.index.chain(SCOPE, prompt, is_text=False).extend(len(prompt))
 
     def ask(self, prompt: bytes) -> None:
         self.index.of_ids(SCOPE, prompt).cached_tokens("replica-0")

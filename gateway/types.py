@@ -169,6 +169,11 @@ class Prefix(Protocol):
         """Return the same for a model and adapter by their own names. Before anything else is asked of it."""
         ...
 
+    def name(self) -> bool:
+        """Get on with what long prompts take before they can be asked for; return whether all is done. To leave it out
+        is to wait for all of it where something is asked first."""
+        ...
+
     def cached_tokens(self, replica_id: str) -> int:
         """Less than `tokens`."""
         ...

@@ -45,6 +45,9 @@ class Uncached(NamedTuple):
     def renamed(self, model: str, lora_name: str) -> "Uncached":
         return self
 
+    def name(self) -> bool:
+        return True
+
     def cached_tokens(self, replica_id: str) -> int:
         return 0
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from gateway.relay.agent_connection import AgentConnection
     from gateway.relay.relay import Relay
 
-
 _MAX_ATTEMPTS: Final = 3
 """Of one request. A request that kills every process that reads it must not reach the whole fleet."""
 _LONG_BYTES: Final = 1024 * 1024
@@ -70,10 +69,10 @@ class Exchange:
 
     def begin(self, is_end: bool) -> None:
         """The request's headers have arrived."""
-        self._deadline.watch(self.started_at, self.relay, self._on_deadline)
+        self._deadline.watch(self.started_at, self.relay, self.fail)
         if not self.method.reads_request:
             self.body.is_whole = is_end
-            self._take(partial(self._read, b""))
+            self._take(partial(self._decide, b""))
         elif is_end:
             self._receive_request(b"", is_end=True)
 
@@ -161,7 +160,7 @@ class Exchange:
     def sweep(self, now_s: float) -> None:
         """End an exchange whose agent is too slow; asked every SWEEP_INTERVAL_S."""
         limits = self.relay.limits
-        self._deadline.watch(now_s, self.relay, self._on_deadline)
+        self._deadline.watch(now_s, self.relay, self.fail)
         if self.phase is Phase.READING and now_s - self.started_at > limits.first_message_timeout_s:
             message = f"the request's message was not complete in {limits.first_message_timeout_s:g} s"
             self.fail(Failure(Reason.DEADLINE_EXCEEDED, message, limit=Limit.FIRST_MESSAGE_TIMEOUT))
@@ -183,20 +182,25 @@ class Exchange:
         body.is_whole = is_end
         try:
             body.add(payload)
-            if self.phase is Phase.READING and (message := body.message()) is not None:
-                self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
-                if len(message) < _LONG_BYTES:
-                    self._read(message)
-                else:
-                    self._move(Phase.DECIDING)
-                    self._in_turn(partial(self._read, message))
-            elif attempt is not None and attempt.stream is not None:
+            if attempt is not None and attempt.stream is not None:
                 attempt.send(payload, is_end=is_end)
                 body.let_go()
-            else:
-                self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
+                return
+            self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
+            if self.phase is Phase.READING and (message := body.message()) is not None:
+                self._decide(message)
         except Failure as failure:
             self.fail(failure)
+
+    def _decide(self, message: bytes) -> None:
+        """The first message is complete: read the facts and ask for a replica. Raises Failure."""
+        self._move(Phase.DECIDING)
+        if self.method.is_control:
+            self._attempt_with(None)
+        elif len(message) < _LONG_BYTES:
+            self._read(message, self._pick)
+        else:
+            self._in_turn(partial(self._read, message, partial(self._in_turn, self._pick)))
 
     def _in_turn(self, step: Callable[[], None]) -> None:
         """Take a long step when others have had their turn."""
@@ -209,19 +213,16 @@ class Exchange:
             except Failure as failure:
                 self.fail(failure)
 
-    def _read(self, message: bytes) -> None:
-        """Read the facts and go on with a pick. Raises Failure."""
-        if self.method.is_control:
-            self._attempt_with(None)
-            return
+    def _read(self, message: bytes, go_on: Callable[[], None]) -> None:
         self._facts, self.route, self._why = routed(self.relay, self.call, self.method, self.body, message)
-        if self.phase is Phase.DECIDING:
-            self._in_turn(self._pick)
-        else:
-            self._pick()
+        go_on()
 
     def _pick(self) -> None:
-        if (refused := self._admit(frozenset())) is not None:
+        """Name the blocks of the prompt, a piece a turn, and ask for a lease. Raises Failure."""
+        prefix = self._facts.prefix if self._facts is not None else None
+        if prefix is not None and not prefix.name():
+            self._in_turn(self._pick)
+        elif (refused := self._admit(frozenset())) is not None:
             raise refused
 
     def _try_again(self, excluded: frozenset[str]) -> bool:
@@ -259,9 +260,6 @@ class Exchange:
         self._attempt = Attempt(self, lease)
         self._tried += (self._attempt.replica_id,)
         self.relay.connect(self._attempt)
-
-    def _on_deadline(self) -> None:
-        self.fail(Failure(Reason.DEADLINE_EXCEEDED, "the deadline has passed"))
 
     def _send_end(self, trailers: Fields) -> None:
         """End our side of the agent's stream: as trailers, or as the whole response where it has not begun."""

@@ -9,7 +9,7 @@ class Phase(IntEnum):
     READING = 0
     """The first message of the request is not complete."""
     DECIDING = 1
-    """It is complete, and so long that others have their turn before it is read, and before a pick."""
+    """It is complete. Where it is long, others have their turn before it is read, and before a pick."""
     PARKED = 2
     """Admission holds it."""
     ATTEMPTING = 3
@@ -20,7 +20,7 @@ class Phase(IntEnum):
 
 
 MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
-    Phase.READING: frozenset((Phase.DECIDING, Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
+    Phase.READING: frozenset((Phase.DECIDING, Phase.DONE)),
     Phase.DECIDING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.DONE)),
     Phase.PARKED: frozenset((Phase.ATTEMPTING, Phase.DONE)),
     Phase.ATTEMPTING: frozenset((Phase.PARKED, Phase.ATTEMPTING, Phase.STREAMING, Phase.DONE)),

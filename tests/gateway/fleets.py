@@ -51,6 +51,9 @@ class Cached(dict[str, int]):
     def renamed(self, model: str, lora_name: str) -> "Cached":
         return self
 
+    def name(self) -> bool:
+        return True
+
     def read(self, replica_id: str, incarnation: int) -> None:
         self.has_read = replica_id, incarnation
 

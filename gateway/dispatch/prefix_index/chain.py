@@ -7,7 +7,7 @@ from importlib.util import source_hash
 from itertools import accumulate, pairwise
 from typing import Final
 
-__all__ = ["BLOCK_BYTES", "BLOCK_TOKENS", "ENDS", "NAME_BYTES", "chain", "seed"]
+__all__ = ["BLOCK_BYTES", "BLOCK_TOKENS", "ENDS", "NAME_BYTES", "Chain", "seed"]
 
 BLOCK_TOKENS: Final = 64
 """A multiple of the engines' own blocks (vLLM: 16), so that a block of ours is cached whole or not at all."""
@@ -40,12 +40,29 @@ def seed(secret: bytes, *scope: str) -> bytes:
     return digest.digest()
 
 
-def chain(before: bytes, data: bytes | memoryview) -> Sequence[bytes]:
-    """Return the names of the whole blocks of `data`, which end at `ENDS`, after what `before` names.
+class Chain:
+    """The names of the whole blocks of `data`, which end at `ENDS`, after what `before` names.
 
     By SipHash-1-3 of the name before and the block: 64 bits each and a third of blake2b's price for 256 bytes, a sixth
     for more (both measured). `source_hash` is its only door in the standard library that is the same in all workers.
     """
-    spans = _SPANS[: bisect_right(ENDS, len(data) // BLOCK_BYTES) - 1]
-    view = memoryview(data)
-    return [before := source_hash(before + view[begin:end]) for begin, end in spans]
+
+    __slots__ = ("_before", "_data", "_spans", "names")
+
+    def __init__(self, before: bytes, data: bytes | memoryview) -> None:
+        self.names: list[bytes] = []
+        self._before = before
+        self._data = memoryview(data)
+        self._spans = _SPANS[: bisect_right(ENDS, len(data) // BLOCK_BYTES) - 1]
+
+    def extend(self, most_bytes: int) -> bool:
+        """Name the next blocks, of so many bytes or a little more. Return whether all have names."""
+        names, data, before = self.names, self._data, self._before
+        for begin, end in self._spans[len(names) :]:
+            if most_bytes <= 0:
+                self._before = before
+                return False
+            before = source_hash(before + data[begin:end])
+            names.append(before)
+            most_bytes -= end - begin
+        return True

@@ -5,9 +5,15 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, ENDS, chain, seed
+from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, ENDS, Chain, seed
 
 SEED = seed(b"secret", "ids", "llama", "", "")
+
+
+def chain(before: bytes, data: bytes) -> list[bytes]:
+    whole = Chain(before, data)
+    assert whole.extend(len(data))
+    return whole.names
 
 
 @given(st.binary(max_size=5 * BLOCK_BYTES), st.binary(max_size=3 * BLOCK_BYTES))
@@ -15,6 +21,19 @@ def test_what_begins_alike_is_called_alike_as_far_as_whole_blocks_go(start: byte
     names = chain(SEED, start)
     assert len(names) == len(start) // BLOCK_BYTES
     assert chain(SEED, start + rest)[: len(names)] == names
+
+
+@given(st.integers(0, 400_000), st.lists(st.integers(1, 100_000), max_size=5))
+def test_names_are_the_same_piece_by_piece(size: int, pieces: list[int]) -> None:
+    data = (bytes(range(256)) * 1_600)[:size]
+    whole = Chain(SEED, data)
+    for piece in pieces:
+        before = len(whole.names)
+        is_done = whole.extend(piece)
+        named = ENDS[len(whole.names)] - ENDS[before]
+        assert is_done or piece <= named * BLOCK_BYTES < piece + size / 16 + BLOCK_BYTES
+    assert whole.extend(size)
+    assert whole.names == chain(SEED, data)
 
 
 @given(st.integers(0, 4_000_000))
@@ -51,8 +70,10 @@ def test_models_adapters_salts_and_gateways_share_no_blocks() -> None:
 
 def test_names_are_the_same_in_every_worker() -> None:
     program = (
-        "from gateway.dispatch.prefix_index.chain import chain, seed;"
-        "print(chain(seed(b'secret', 'llama'), bytes(range(256)) * 2)[-1].hex())"
+        "from gateway.dispatch.prefix_index.chain import Chain, seed;"
+        "chain = Chain(seed(b'secret', 'llama'), bytes(range(256)) * 2);"
+        "assert chain.extend(512);"
+        "print(chain.names[-1].hex())"
     )
     names = {
         subprocess.run(
@@ -61,3 +82,4 @@ def test_names_are_the_same_in_every_worker() -> None:
         for number in ("1", "2")
     }
     assert len(names) == 1
+    assert len(names.pop().strip()) == 16

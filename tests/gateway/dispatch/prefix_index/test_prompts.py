@@ -45,6 +45,18 @@ def test_of_a_long_prompt_at_most_a_sixteenth_more_is_cached_than_it_says() -> N
         assert tokens - max(64, tokens // 16) <= cached_tokens <= tokens
 
 
+@pytest.mark.parametrize("pieces", range(5))
+def test_a_long_prompt_is_named_in_pieces_or_when_it_is_first_asked_for(pieces: int) -> None:
+    index = known(10**6)
+    ids = random.Random(3).randbytes(2**21)
+    index.of_ids(LLAMA, ids).read("a", 1)
+    prompt = index.of_ids(LLAMA, ids)
+    assert [prompt.name() for _ in range(pieces)] == [False, False, False, True, True][:pieces]
+    assert prompt.cached_tokens("a") == index.of_ids(LLAMA, ids).cached_tokens("a") > 100_000
+    assert prompt.name()
+    assert index.of_ids(LLAMA, IDS).name()
+
+
 def test_another_salt_adapter_or_kind_of_prompt_has_nothing_cached() -> None:
     index = known()
     index.of_ids(LLAMA, IDS).read("a", 1)
