@@ -75,6 +75,9 @@ async def test_a_thousand_cancelled_streams_leave_nothing_behind(cluster: Cluste
 
 
 async def test_a_replica_that_is_killed_is_told_at_once_and_used_again_when_it_is_back(cluster: Cluster) -> None:
+    # So that each of them gets three of nine.
+    await until(lambda: total(samples(cluster), "inference_gateway_requests_in_flight") == 0)
+    await until(lambda: all(_is_ready(cluster, member.name) for member in cluster.members))
     async with grpc.aio.insecure_channel(cluster.address) as channel:
         calls = [InferenceStub(channel).Generate(request(number, 50_000)) for number in range(9)]
         for call in calls:
