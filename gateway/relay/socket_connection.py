@@ -17,6 +17,8 @@ from gateway.relay.turns import Turns
 
 _LARGE_READ_BYTES: Final = 128 * 1024
 """Of an agent: uvloop reads 250 KiB at once, up to 32 times in one turn."""
+_MANY_BYTES: Final = 8 * 1024
+"""Of small frames: more than a few requests, and more of the kind will come."""
 
 
 class Shared(NamedTuple):
@@ -98,8 +100,10 @@ class SocketConnection:
             self._wait_a_turn()
             self._stop_reading()
         elif http2.has_more:
-            # Its turn mostly comes before anything else is read: to stop and to begin again are two system calls.
             self._wait_a_turn()
+            # Else its turn mostly comes before anything else is read: to stop and begin again are two system calls.
+            if len(data) >= _MANY_BYTES:
+                self._stop_reading()
 
     def pause_writing(self) -> None:
         self.is_paused = True

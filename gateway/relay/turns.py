@@ -31,8 +31,9 @@ class Turns:
         self._schedule()
 
     def is_over(self, begun_at: float) -> bool:
-        """Whether a connection has had its time that began then to look at what it read."""
-        return self._clock() - begun_at >= _FIRST_S
+        """Whether a connection has had its time that began then to look at what it read. It has where others wait:
+        many that flood us would each take theirs."""
+        return bool(self._waiting) or self._clock() - begun_at >= _FIRST_S
 
     def _schedule(self) -> None:
         if self._waiting and not self._is_due:
