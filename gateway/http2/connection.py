@@ -21,7 +21,6 @@ from gateway.http2.streams import Stream, StreamReceiver
 __all__ = ["Connection", "ConnectionOwner"]
 
 _read_head: Final = frames.read_head
-_read_front: Final = read_front
 _HEADERS_EFFORT: Final = 16
 """What a header list costs, and the request that it begins, in frames without either."""
 _EFFORT_BYTES: Final = 32
@@ -158,7 +157,7 @@ class Connection(Control):
         now_s, streams, room, length = self.received_at, self.streams, self._receive_window, len(data)
         last = length - FRONT_BYTES
         while position <= last:
-            head, flags, stream_id, compressed, message_bytes = _read_front(data, position)
+            head, flags, stream_id, compressed, message_bytes = read_front(data, position)
             size = message_bytes + 5
             end = position + 9 + size
             if head != size << 8 or flags or compressed or end > length:

@@ -156,7 +156,7 @@ class Stream:
         """The state allows DATA from the peer."""
         self.is_plain = False
         """DATA goes to the receiver without another look: receiving, headers have arrived, and no content-length. One
-        flag beside all these, because every token asks."""
+        flag beside all these, because every frame of a request asks."""
         self.passage: Passage | None = None
         """Where whole messages go on meanwhile. What has passed is missing from `receive_window` when it ends."""
         self.is_answered = False
