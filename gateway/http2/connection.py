@@ -83,6 +83,18 @@ class Connection(Control):
 
     # What the peer sends.
 
+    def pass_on(self, data: bytes) -> bytes:
+        """Clients: let the whole messages at the front of what was read go on, as long as they find passages. Return
+        what is left for `receive`; mostly nothing, and then nothing else has changed here."""
+        if self._rest or self.fault is not None:
+            return data
+        self.received_at = self._clock()
+        position = self._pass_messages(data, 0)
+        if position == len(data):
+            self._credit_connection()
+            return b""
+        return data[position:] if position else data
+
     def receive(self, data: bytes) -> None:
         """Take bytes from the socket, cut anywhere. Where `has_more`, not all has been looked at: call it with nothing
         when others have had their turn."""
@@ -119,6 +131,7 @@ class Connection(Control):
         if spoken is Greeting.HTTP1 and self._http1_answer:
             self._emit(self._http1_answer)
             self.fault = ConnectionFault(ErrorCode.HTTP_1_1_REQUIRED, "the peer speaks HTTP/1")
+            self.is_draining = True
             return len(data)
         self._announce()
         if spoken is not Greeting.HTTP2:

@@ -56,8 +56,11 @@ class ReplicaConnection(SocketConnection):
 
     def data_received(self, data: bytes) -> None:
         self._has_received = True
-        super().data_received(data)
-        self._watcher.on_room(self)
+        if not self._is_waiting:
+            data = self.http2.pass_on(data)
+        if data:
+            super().data_received(data)
+            self._watcher.on_room(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

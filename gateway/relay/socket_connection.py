@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple, Self, cast
 
 from gateway.errors import Limit
@@ -45,7 +46,7 @@ class SocketConnection:
     """For a peer that speaks HTTP/1 to a server."""
 
     def __init__(self, shared: Shared, limits: Limits) -> None:
-        self._flusher, self._turns = shared.flusher, shared.turns
+        self._turns = shared.turns
         self._transport: asyncio.Transport | None = None
         self.is_closed = False
         self.is_paused = False
@@ -53,6 +54,7 @@ class SocketConnection:
         self._is_waiting = False
         """For a turn: what comes before it is not looked at."""
         self._is_reading = True
+        self.on_output = partial(shared.flusher.mark, self)
         self.http2 = Connection(
             self,
             is_server=self.is_server,
@@ -129,9 +131,6 @@ class SocketConnection:
     def on_goaway(self, code: int, debug: bytes) -> None:
         """No new streams; those that are open end by themselves."""
 
-    def on_output(self) -> None:
-        self._flusher.mark(self)
-
     def on_ping_ack(self, payload: bytes) -> None:
         """Nothing waits for an acknowledgement."""
 
@@ -151,7 +150,7 @@ class SocketConnection:
             self.http2.go_on()
         elif out:
             transport.write(b"".join(out) if len(out) > 1 else out[0])
-        if self.http2.is_finished:
+        if self.http2.is_draining and self.http2.is_finished:
             transport.close()
 
     def drain(self) -> None:

@@ -92,6 +92,7 @@ class Relay:
     """Streams 1, 3, ... of a replica lead to streams 1, 3, ... of an agent."""
 
     def __init__(self, streams: int = 1, *, lets_pass: bool = True) -> None:
+        self.lets_pass = lets_pass
         limits = Limits(stream_window_bytes=WINDOW_BYTES)
         self.agent, self.replica = RawPeer(), RawPeer(is_server=False, limits=limits)
         self.ways: list[Way] = []
@@ -108,8 +109,16 @@ class Relay:
 
     def say(self, *pieces: bytes) -> list[Frame]:
         """Let the replica send that at once; return what the agent gets."""
-        self.replica.connection.receive(b"".join(pieces))
+        self.read(b"".join(pieces))
         return self.agent.sent()
+
+    def read(self, wire: bytes) -> bool:
+        """As a replica's socket does with what it has read. Return whether all has passed at once."""
+        connection = self.replica.connection
+        left = connection.pass_on(wire) if self.lets_pass else wire
+        if left:
+            connection.receive(left)
+        return not left
 
 
 def message(size: int = 6, stream_id: int = 1) -> bytes:
@@ -128,6 +137,22 @@ def test_after_the_first_message_nobody_is_asked() -> None:
     assert relay.say(message(), message()) == [Frame(frames.DATA, 0, 1, prefixed(b"mmmmmm"))] * 2
     assert way.asked == 1
     assert way.passed_at == [7.5, 7.5]
+
+
+def test_what_was_read_passes_at_once_as_far_as_it_is_whole_messages() -> None:
+    relay, _ = opened()
+    assert relay.read(message() + message())
+    assert not relay.read(message() + data(payload=b"half"))
+    assert not relay.read(message()[:12])
+    assert not relay.read(message()[12:] + message())
+    assert [len(frame.payload) for frame in relay.agent.sent()] == [11, 11, 11, 4, 11, 11]
+
+
+def test_nothing_passes_on_a_connection_that_has_failed() -> None:
+    relay, way = opened()
+    relay.replica.connection.abort(ErrorCode.PROTOCOL_ERROR, "a fault")
+    assert not relay.read(message())
+    assert not way.passed_at
 
 
 @pytest.mark.parametrize(
@@ -264,7 +289,7 @@ def act(relay: Relay, kind: str, size: int, stream_id: int, cuts: int, rng: rand
     }
     if kind in replica_says:
         for piece in cut(replica_says[kind], cuts, rng):
-            relay.replica.connection.receive(piece)
+            relay.read(piece)
     elif kind in agent_says:
         agent.receive(agent_says[kind])
     elif kind == "r":
