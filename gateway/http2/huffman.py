@@ -14,25 +14,24 @@ _EOS = 256
 """Behind the last node: where a string stays that holds EOS, which none may."""
 _PADDED = frozenset((_ROOT, *(node for node, flags, _ in HUFFMAN_TABLE if flags & HUFFMAN_COMPLETE)))
 """A string may end here: what came after its last symbol is at most 7 bits, all of them ones."""
-_steps: list[list[Step]] = [[] for _ in range(_EOS + 1)]
-"""By node and byte. Worked out where they are first needed: few nodes ever are, and all of them would take 5 MB."""
+_steps: list[list[Step | None]] = [[None] * 256 for _ in range(_EOS + 1)]
+"""By node and byte. Each is worked out when it is first needed: all of them would take 5 MB, and those of one node
+keep everybody waiting for a quarter of a millisecond."""
 
 
 def decode_huffman(string: bytes) -> bytes:
     """Raises HPACKError where the string holds EOS or is not padded as it must be."""
-    node = _ROOT
+    node, steps = _ROOT, _steps
     symbols: list[bytes] = []
     for byte in string:
-        symbol, node = (_steps[node] or _steps_from(node))[byte]
+        step = steps[node][byte]
+        if step is None:
+            step = steps[node][byte] = _step(node, byte)
+        symbol, node = step
         symbols.append(symbol)
     if node not in _PADDED:
         raise HPACKError("invalid Huffman string")
     return b"".join(symbols)
-
-
-def _steps_from(node: int) -> list[Step]:
-    steps = _steps[node] = [_step(node, byte) for byte in range(256)]
-    return steps
 
 
 def _step(node: int, byte: int) -> Step:
