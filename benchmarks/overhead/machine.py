@@ -35,6 +35,8 @@ class Machine(Struct, frozen=True):
     kernel: str
     busy_with_others: float
     """The share of all cores that other processes took during the run."""
+    stolen: float = 0.0
+    """The share that the host of a virtual machine took: what runs stands still meanwhile."""
 
 
 def cores() -> Cores:
@@ -70,24 +72,28 @@ class Watch:
     """How busy the machine was with others, from here on. What we started counts once it has ended."""
 
     def __init__(self) -> None:
-        self._busy_s, self._all_s = _busy_and_all_s()
+        self._busy_s, self._stolen_s, self._all_s = _busy_stolen_and_all_s()
         self._own_s = _own_s()
 
     def machine(self) -> Machine:
-        busy_s, all_s = _busy_and_all_s()
+        busy_s, stolen_s, all_s = _busy_stolen_and_all_s()
         others_s = busy_s - self._busy_s - (_own_s() - self._own_s)
+        passed_s = max(all_s - self._all_s, 1 / _TICKS)
         return Machine(
             cpu=_cpu_name(),
             cores=os.cpu_count() or 1,
             kernel=os.uname().release.split("-")[0],
-            busy_with_others=max(0.0, others_s / max(all_s - self._all_s, 1 / _TICKS)),
+            busy_with_others=max(0.0, others_s / passed_s),
+            stolen=(stolen_s - self._stolen_s) / passed_s,
         )
 
 
-def _busy_and_all_s() -> tuple[float, float]:
+def _busy_stolen_and_all_s() -> tuple[float, float, float]:
+    """Return the time of all cores since the start: of processes, of the host, and in all."""
     fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
     # user nice system idle iowait irq softirq steal (proc_stat(5))
-    return (sum(fields) - fields[3] - fields[4]) / _TICKS, sum(fields) / _TICKS
+    *_, idle, waiting, _, _, stolen = fields
+    return (sum(fields) - idle - waiting - stolen) / _TICKS, stolen / _TICKS, sum(fields) / _TICKS
 
 
 def _own_s() -> float:

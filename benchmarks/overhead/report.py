@@ -40,7 +40,7 @@ def _how(figures: Figures) -> str:
     machine = run.machine
     return (
         f"{run.began_at}, {machine.cores} cores of {machine.cpu}, Linux {machine.kernel}, {run.rounds} rounds. Other "
-        f"processes took {machine.busy_with_others:.0%} of the machine meanwhile."
+        f"processes took {machine.busy_with_others:.0%} of the machine meanwhile, the host {machine.stolen:.1%}."
     )
 
 
