@@ -56,16 +56,18 @@ class DescriptorSender:
 
 class DescriptorReceiver:
     """The worker's end. It owns `end`; each socket that it hands to `on_accepted` is non-blocking and the callee's.
+    `on_lost` is told of one that could not be received.
 
     Closing it, or losing control, closes what was sent and not yet received (the kernel does).
     """
 
-    def __init__(self, end: socket.socket, on_accepted: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, end: socket.socket, on_accepted: Callable[[socket.socket], None], on_lost: Callable[[], None]
+    ) -> None:
         end.setblocking(False)
         self._end = end
         self._on_accepted = on_accepted
-        self.received = 0
-        """How many ever came, those that were lost here too."""
+        self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(end.fileno(), self._receive)
 
@@ -82,7 +84,6 @@ class DescriptorReceiver:
             if not payload:
                 self.close()
                 return
-            self.received += 1
             self._adopt([data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS])
 
     def _adopt(self, rights: list[bytes]) -> None:
@@ -90,6 +91,7 @@ class DescriptorReceiver:
             # This process has no descriptor left: the kernel dropped it, and with control's copy closed the agent sees
             # its connection end.
             logger.warning("event=descriptor_dropped reason=no_descriptor_left")
+            self._on_lost()
             return
         accepted = socket.socket(fileno=_INT.unpack(rights[0])[0])
         accepted.setblocking(False)

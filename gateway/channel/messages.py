@@ -9,8 +9,6 @@ from gateway.metrics import Family
 from gateway.tls.material import Material
 from gateway.types import Explanation, LoadReport, PromptRead, Snapshot
 
-TELL_INTERVAL_S = 0.5
-
 
 class _Message(Struct, frozen=True, tag=True):
     pass
@@ -139,7 +137,7 @@ class Outcome(Struct, frozen=True, array_like=True):
 
 
 class Outcomes(_Message, frozen=True):
-    """In each replica's order: with a failure among them within one turn of the loop, else within 50 ms."""
+    """In each replica's order: with a failure among them within one turn of the loop, else within 250 ms."""
 
     outcomes: list[Outcome]
 
@@ -163,18 +161,6 @@ class Progress(_Message, frozen=True):
     awaited: list[Awaited]
 
 
-class Counts(_Message, frozen=True):
-    """What the worker holds now: told on change, at most every 50 ms, and always within `TELL_INTERVAL_S`, so that
-    silence means that it is stuck."""
-
-    connections: int
-    streams: int
-    adopted: int
-    """Connections that it was ever handed."""
-    fleet_version: int
-    """Of the snapshot that it goes by."""
-
-
 class Metrics(_Message, frozen=True):
     id: int
     families: list[Family]
@@ -183,4 +169,4 @@ class Metrics(_Message, frozen=True):
 Order = FleetChanged | LoadsReported | TlsChanged | AskMetrics | Prepare | Reconfigure | PromptsRead | AskWhy
 """What a worker does at once."""
 Down = Configure | Drain | Order
-Up = WorkerReady | Outcomes | Progress | Counts | Metrics | Prepared | PromptsRead | Why
+Up = WorkerReady | Outcomes | Progress | Metrics | Prepared | PromptsRead | Why

@@ -262,7 +262,7 @@ class Control:
         return self._certificates.material if self._certificates is not None else Material()
 
     def _on_accepted(self, accepted: socket) -> bool:
-        if took := self._workers.hand_over(accepted):
+        if took := self._workers.hand_over(accepted, time.monotonic()):
             self._metrics.accepted.add()
         return took
 

@@ -1,4 +1,4 @@
-"""How long a worker could have spoken and did not.
+"""How long a worker could have spoken and did not: its heart has not beaten (`gateway.fleet.presence`).
 
 One that waits for a processor is starved and not stuck: to replace it would cost its connections and win nothing. One
 that is stopped does not wait, and one in an endless loop runs: their silence counts in full.
@@ -15,13 +15,13 @@ class Silence:
     def __init__(self) -> None:
         self.seconds = 0.0
         """Since it last spoke, without what it waited for a processor."""
-        self._messages = -1
+        self._beats = -1
         self._waited_s = 0.0
 
-    def look(self, messages: int, waited_s: float, interval_s: float) -> None:
+    def look(self, beats: int, waited_s: float, interval_s: float) -> None:
         """After so long a sleep, with both counts since the worker's start."""
         new_wait_s, self._waited_s = waited_s - self._waited_s, waited_s
-        has_spoken, self._messages = messages != self._messages, messages
+        has_spoken, self._beats = beats != self._beats, beats
         self.seconds = 0.0 if has_spoken else self.seconds + max(0.0, interval_s - new_wait_s)
 
 

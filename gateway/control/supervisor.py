@@ -6,12 +6,13 @@ import random
 from collections.abc import Callable
 
 from gateway import logs
-from gateway.channel.messages import TELL_INTERVAL_S, Outcomes, Progress
+from gateway.channel.messages import Outcomes, Progress
 from gateway.config import Settings
 from gateway.control.backoff import Backoff
 from gateway.control.silence import Silence, waited_s
 from gateway.control.worker_process import Launch, WorkerProcess, running_worker
 from gateway.control.workers import Workers
+from gateway.fleet.presence import BEAT_INTERVAL_S
 from gateway.metrics import Counter
 
 _log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 EXIT_MARGIN_S = 2.0
 """What a worker may take beyond its grace, before it is killed."""
 
-_LOOK_S = 2 * TELL_INTERVAL_S
+_LOOK_S = 2 * BEAT_INTERVAL_S
 
 STABLE_S = 60.0
 """A worker that lived so long is replaced at once."""
@@ -51,8 +52,9 @@ class Supervisor:
 
     async def run(self) -> None:
         """Return when the worker has ended after `drain`. Raises WorkerFailed."""
+        presence = self._workers.presence(self._worker_id)
         while not self._draining.is_set():
-            async with running_worker(self._launch, self._worker_id, self._on_seen) as worker:
+            async with running_worker(self._launch, self._worker_id, presence, self._on_seen) as worker:
                 await self._live(worker)
                 code = await self._end(worker)
             self._workers.bury(self._worker_id)
@@ -92,7 +94,7 @@ class Supervisor:
         """Kill it when it is silent for too long."""
         silence = Silence()
         while silence.seconds < self.settings.worker_silence_s:
-            silence.look(worker.messages, waited_s(worker.pid), _LOOK_S)
+            silence.look(worker.presence.beats, waited_s(worker.pid), _LOOK_S)
             worker.is_late = silence.seconds > _LOOK_S
             await asyncio.sleep(_LOOK_S)
         worker.kill("is silent")

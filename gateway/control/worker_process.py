@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +17,6 @@ from gateway.channel.descriptors import DescriptorSender, descriptors_pair
 from gateway.channel.messages import (
     AskMetrics,
     AskWhy,
-    Counts,
     Down,
     Metrics,
     Outcomes,
@@ -28,6 +28,7 @@ from gateway.channel.messages import (
     Why,
     WorkerReady,
 )
+from gateway.fleet.presence import Presence
 from gateway.metrics import Family
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-P", "-m", "gateway.worker")
 
 _STDERR = 2
+_YOUNG_S = 0.1
+"""Before a new connection has brought its first requests: until it is adopted, and a handshake."""
 
 
 class Launch(NamedTuple):
@@ -49,16 +52,14 @@ class Launch(NamedTuple):
 class WorkerProcess:
     """It is told and never waited for: one that does not read what it is told is killed."""
 
-    def __init__(self, worker_id: int, on_seen: Callable[[Outcomes | Progress], None]) -> None:
+    def __init__(self, worker_id: int, presence: Presence, on_seen: Callable[[Outcomes | Progress], None]) -> None:
         self.worker_id = worker_id
+        self.presence = presence
+        """What it says of itself."""
         self.is_ready = False
         """It takes connections."""
-        self.told = Counts(0, 0, 0, -1)
-        """As it last said."""
-        self.messages = 0
-        """How many it has ever sent."""
         self.is_late = False
-        """It has not said anything for longer than it should."""
+        """It has been silent for longer than it should."""
         self.families: Sequence[Family] = ()
         """Its metrics, as last told."""
         self.on_prompts: Callable[[PromptsRead], object] = lambda message: None
@@ -66,6 +67,8 @@ class WorkerProcess:
         self._ready_or_closed = asyncio.Event()
         self._closed = asyncio.Event()
         self._handed_over = 0
+        self._young: deque[float] = deque()
+        """When each of the last connections was handed over."""
         self._asked = 0
         self._awaited: dict[tuple[type[Up], int], asyncio.Future[Up | None]] = {}
         self._is_killed = False
@@ -74,7 +77,7 @@ class WorkerProcess:
         self._descriptors: DescriptorSender | None = None
 
     def __repr__(self) -> str:
-        return f"<WorkerProcess {self.worker_id}: {self.told}, {self.unreported} more connections>"
+        return f"<WorkerProcess {self.worker_id}: {self.connections} connections, {self.presence}>"
 
     @property
     def pid(self) -> int:
@@ -82,14 +85,19 @@ class WorkerProcess:
         return self._process.pid
 
     @property
-    def unreported(self) -> int:
-        """Connections handed over that it had not seen when it last told."""
-        return self._handed_over - self.told.adopted
+    def connections(self) -> int:
+        """That it has, or that are on their way to it."""
+        return self._handed_over - self.presence.ended_connections
 
-    def busyness(self, streams_a_connection: float) -> tuple[bool, float, int]:
-        """Return what to compare workers by, where a new connection brings so many streams."""
-        told, unreported = self.told, self.unreported
-        return self.is_late, told.streams + streams_a_connection * unreported, told.connections + unreported
+    def young(self, now_s: float) -> int:
+        """Return how many connections were handed over so recently that their streams are still to come."""
+        while self._young and self._young[0] <= now_s - _YOUNG_S:
+            self._young.popleft()
+        return len(self._young)
+
+    def busyness(self, streams_a_connection: float, now_s: float) -> tuple[bool, float, int]:
+        """Return what to compare workers by, where a young connection will bring so many streams."""
+        return self.is_late, self.presence.streams + streams_a_connection * self.young(now_s), self.connections
 
     async def start(self, launch: Launch) -> None:
         """Start the process; it gets `--channel-fd N --descriptors-fd N --memory-fd N`."""
@@ -119,7 +127,7 @@ class WorkerProcess:
         if channel is not None and channel.is_open and not channel.send_framed(message):
             self.kill("does not read its channel")
 
-    def hand_over(self, accepted: socket.socket) -> bool:
+    def hand_over(self, accepted: socket.socket, now_s: float) -> bool:
         """Give it a connection. False: it takes none now, being gone, or busy with those that it has been given."""
         try:
             took = self._descriptors is not None and self._descriptors.send(accepted)
@@ -127,6 +135,7 @@ class WorkerProcess:
             return False  # one that is stuck is silent, too
         if took:
             self._handed_over += 1
+            self._young.append(now_s)
         elif not self._closed.is_set():
             self.kill("does not take connections")
         return took
@@ -199,7 +208,6 @@ class WorkerProcess:
             await self._process.wait()
 
     def _on_message(self, message: Up) -> None:
-        self.messages += 1
         match message:
             case WorkerReady():
                 self.is_ready = True
@@ -208,8 +216,6 @@ class WorkerProcess:
                 self._on_seen(message)
             case PromptsRead():
                 self.on_prompts(message)
-            case Counts():
-                self.told = message
             case Metrics():
                 self.families = message.families
                 self._answer((Metrics, message.id), message)
@@ -233,10 +239,10 @@ class WorkerProcess:
 
 @contextlib.asynccontextmanager
 async def running_worker(
-    launch: Launch, worker_id: int, on_seen: Callable[[Outcomes | Progress], None]
+    launch: Launch, worker_id: int, presence: Presence, on_seen: Callable[[Outcomes | Progress], None]
 ) -> AsyncGenerator[WorkerProcess, None]:
     """The process lives no longer than the context."""
-    worker = WorkerProcess(worker_id, on_seen)
+    worker = WorkerProcess(worker_id, presence, on_seen)
     try:
         await worker.start(launch)
         yield worker

@@ -11,6 +11,7 @@ from gateway.channel.messages import AskWhy, Down, Prepare, Why
 from gateway.config import Settings
 from gateway.control.worker_process import WorkerProcess
 from gateway.errors import SettingsError
+from gateway.fleet.presence import Presence
 from gateway.fleet.shared_counters import Rows
 from gateway.metrics import Family, lasting, merge
 
@@ -39,7 +40,11 @@ class Workers:
     @property
     def fleet_version(self) -> int:
         """That every worker has reached."""
-        return min((worker.told.fleet_version for worker in self._running), default=-1)
+        return min((worker.presence.fleet_version for worker in self._running), default=-1)
+
+    def presence(self, worker_id: int) -> Presence:
+        """Return what any life of this worker says of itself."""
+        return Presence(self._rows, worker_id)
 
     def add(self, worker: WorkerProcess) -> None:
         """Greet it, and tell it what all are told from now on."""
@@ -96,16 +101,16 @@ class Workers:
         for worker in self.running:
             worker.kill(reason)
 
-    def hand_over(self, accepted: socket.socket) -> bool:
+    def hand_over(self, accepted: socket.socket, now_s: float) -> bool:
         """Give the connection to the worker with the fewest streams, then the fewest connections. False: none takes it
         now, and it is still the caller's."""
         ready = [worker for worker in self._running if worker.is_ready]
-        streams, connections = sum(each.told.streams for each in ready), sum(each.told.connections for each in ready)
-        # Those handed over and not reported yet will bring as many streams as others do, or a burst of connections
-        # would go to whoever had the fewest streams before it.
-        expected = streams / connections if connections else 0.0
-        by_busyness = sorted(ready, key=lambda worker: worker.busyness(expected))
-        return any(worker.hand_over(accepted) for worker in by_busyness)
+        # Young ones will bring as many streams as others have, or a burst of connections would go to whoever had the
+        # fewest streams before it.
+        others = sum(each.connections - each.young(now_s) for each in ready)
+        expected = sum(each.presence.streams for each in ready) / others if others > 0 else 0.0
+        by_busyness = sorted(ready, key=lambda worker: worker.busyness(expected, now_s))
+        return any(worker.hand_over(accepted, now_s) for worker in by_busyness)
 
     async def families(self, timeout_s: float) -> Sequence[Family]:
         """Return what all workers, the dead ones too, have counted. One that is late counts as it last said."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.received import Received
-from gateway.fleet.shared_counters import Held, Rows
+from gateway.fleet.shared_counters import Cell, Rows
 from gateway.policies.waiting import waiting_requests
 from gateway.types import LoadReport, Snapshot, View
 
@@ -54,7 +54,7 @@ class OwnLoad:
         self._fleet.look_elsewhere(now_s)
         views = self._fleet.in_use()
         loads = [view.load for view in views if view.load is not None]
-        parked = sum([row[Held.PARKED_REQUESTS] for row in self._rows.workers])
+        parked = sum([row[Cell.PARKED_REQUESTS] for row in self._rows.workers])
         return LoadReport(
             queue_depth=sum([_queue(view, now_s) for view in views]) + parked,
             running_requests=sum([load.running_requests for load in loads]),

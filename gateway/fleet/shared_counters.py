@@ -3,7 +3,7 @@
 Memory is cut into rows of 64-bit cells, one row for each worker and a last one for control. A row has one writer, its
 process, and an aligned store of eight bytes is seen whole or not at all, on every machine that CPython runs on.
 
-A row is: how many changes its writer has made; what else it holds (`Held`); a ring with the slots of its last changes,
+A row is: how many changes its writer has made; its other numbers (`Cell`); a ring with the slots of its last changes,
 so that a reader need not look at all; what gateways in front have sent (`gateway.fleet.received`); and for each slot
 its four counts. A writer stores cells before it counts
 the change. Where a processor shows stores in another order (Arm), a reader may look too soon: it looks again at what
@@ -17,7 +17,7 @@ from typing import Final
 from gateway.fleet.counters import InFlight
 from gateway.types import ReplicaRecord
 
-__all__ = ["GATEWAYS", "GATEWAYS_AT", "SLOTS", "Held", "Rows", "SharedCounters", "SharedTally", "size_bytes"]
+__all__ = ["GATEWAYS", "GATEWAYS_AT", "SLOTS", "Cell", "Rows", "SharedCounters", "SharedTally", "size_bytes"]
 
 SLOTS: Final = 65_536
 """Lives of replicas that can be counted at a time. Memory that nobody touches costs nothing."""
@@ -29,11 +29,21 @@ GATEWAYS: Final = 256
 _CELL_BYTES: Final = 8
 
 
-class Held(IntEnum):
-    """What a worker holds, by its place in the row."""
+_REQUESTS: Final = 3
+
+
+class Cell(IntEnum):
+    """What a worker says of itself (`gateway.fleet.presence`) and to the others, by its place in the row."""
 
     REQUEST_BYTES = 1
+    """Held."""
     PARKED_REQUESTS = 2
+    REQUESTS = _REQUESTS
+    """In flight, in all slots."""
+    ENDED_CONNECTIONS = 4
+    FLEET_VERSION = 5
+    """And 1: a row begins with 0."""
+    BEATS = 6
 
 
 _CHANGES: Final = 0
@@ -77,13 +87,13 @@ class Rows:
         self.control[at] = -sum(row[at] for row in self.workers)
 
     def bury(self, worker: int) -> None:
-        """Take back what a dead worker had in flight and held. What it has sent, it has sent."""
+        """Take back what a dead worker had in flight and said of itself. What it has sent, it has sent."""
         row = self.workers[worker]
         for cell, value in enumerate(row[_SLOTS_AT : _SLOTS_AT + self._begun * _STRIDE].tolist()):
             if value and cell % _STRIDE != _SENT_REQUESTS:
                 row[_SLOTS_AT + cell] = 0
-        for held in Held:
-            row[held] = 0
+        for cell in Cell:
+            row[cell] = 0
         # More than a reader can have missed, so that each looks at everything.
         row[_CHANGES] += RING + 1
 
@@ -95,6 +105,7 @@ class SharedCounters:
         """`worker` is its number; that of control, which only reads, comes after the last. `is_ordered`: the processor
         shows stores in the order in which they were made (x86)."""
         self._own = rows.all[worker]
+        self._requests = self._own[_REQUESTS]
         self._others = [row for number, row in enumerate(rows.all) if number != worker]
         self._is_ordered = is_ordered
         # Of each other row: up to which change it has been read, and up to which that can be trusted.
@@ -120,6 +131,7 @@ class SharedCounters:
         at = _SLOTS_AT + slot * _STRIDE
         if requests:
             own[at] = here[0] = here[0] + requests
+            own[_REQUESTS] = self._requests = self._requests + requests
             if requests > 0:
                 own[at + _SENT_REQUESTS] = here[3] = here[3] + requests
         if prefill_tokens:
@@ -180,15 +192,15 @@ class SharedCounters:
 class SharedTally:
     """How much of something all workers hold."""
 
-    def __init__(self, rows: Rows, worker: int, held: Held) -> None:
+    def __init__(self, rows: Rows, worker: int, cell: Cell) -> None:
         self._own = rows.workers[worker]
         self._others = [row for number, row in enumerate(rows.workers) if number != worker]
-        self._held = held
+        self._cell = cell
 
     def set(self, value: int) -> None:
         """Say how much it is here."""
-        self._own[self._held] = value
+        self._own[self._cell] = value
 
     def elsewhere(self) -> int:
         """How much it is in the others."""
-        return sum([row[self._held] for row in self._others])
+        return sum([row[self._cell] for row in self._others])

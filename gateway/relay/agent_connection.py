@@ -102,7 +102,6 @@ class AgentConnection(SocketConnection):
         else:
             exchange = Exchange(relay, self, stream, call, method)
             stream.receiver = exchange
-            relay.on_counts()
             exchange.begin(is_end)
 
     def on_peer_ready(self) -> None:

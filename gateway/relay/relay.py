@@ -54,8 +54,8 @@ class Relay:
     connections: AgentConnectionSettings
     """For those that begin from now on."""
     rng: random.Random
-    on_counts: Callable[[], None]
-    """There are more connections or streams than before, or fewer connections."""
+    on_agent_gone: Callable[[], None]
+    """A connection of an agent has ended."""
     clock: Callable[[], float] = field(init=False)
     """Monotonic, seconds."""
     explain_to: frozenset[str] = field(init=False)
@@ -133,11 +133,10 @@ class Relay:
 
     def add_agent(self, agent: AgentConnection) -> None:
         self.agents.add(agent)
-        self.on_counts()
 
     def remove_agent(self, agent: AgentConnection) -> None:
-        self.agents.discard(agent)
-        self.on_counts()
+        self.agents.remove(agent)
+        self.on_agent_gone()
         if not self.agents and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_GOOD_NEWS_DELAY_S: Final = 0.05
-"""An ejection hangs on failures; what went well may wait a little."""
+_GOOD_NEWS_DELAY_S: Final = 0.25
+"""An ejection hangs on failures, with which all is told that went well before. The rest may wait, as long as control takes
+between two looks at the time: a trial's good end, and an answer that ends a silence of seconds."""
 
 _ONCE: Final = frozenset((OutcomeKind.CONNECT_FAILED, OutcomeKind.CONNECTION_LOST))
 """One event, however many attempts it ended."""

@@ -10,11 +10,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from gateway import logs
 from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import (
-    TELL_INTERVAL_S,
     AskMetrics,
     AskWhy,
     Configure,
-    Counts,
     FleetChanged,
     LoadsReported,
     Metrics,
@@ -40,7 +38,8 @@ from gateway.dispatch.shadow import Shadows
 from gateway.errors import SettingsError
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger
-from gateway.fleet.shared_counters import Held, Rows, SharedCounters, SharedTally
+from gateway.fleet.presence import BEAT_INTERVAL_S, Presence
+from gateway.fleet.shared_counters import Cell, Rows, SharedCounters, SharedTally
 from gateway.metrics import ProcessMetrics, Registry
 from gateway.policies.chosen import choose, is_same_choice
 from gateway.relay.agent_connection import AgentConnection
@@ -63,8 +62,6 @@ from gateway.worker.why import why
 
 _log = logging.getLogger(__name__)
 
-_COUNTS_INTERVAL_S = 0.05
-"""How often control is told of connections and streams, at most."""
 _LOOK_INTERVAL_S = 0.01
 """While requests wait here: how often to look whether others have freed a place."""
 _RETRY_AFTER_S = 1.0
@@ -86,10 +83,8 @@ class Worker:
         self._process_metrics = ProcessMetrics(self._registry, f"worker-{configure.worker_id}")
         self._shadows = Shadows(self._registry)
         self._receiver: DescriptorReceiver | None = None
-        self._counts_due = False
-        self._adopting = 0
-        """Connections that are handed over and not yet among the agents'."""
         worker_id, rows = configure.worker_id, Rows(memory, configure.workers)
+        self._presence = Presence(rows, worker_id)
         counters = SharedCounters(rows, worker_id, is_ordered=IS_ORDERED)
         self._fleet = Fleet(counters)
         self._news = News(self._on_news)
@@ -105,7 +100,7 @@ class Worker:
             Parking(settings.parking_s),
             self._on_dirty,
             self._on_waiting if configure.workers > 1 else lambda: None,
-            SharedTally(rows, worker_id, Held.PARKED_REQUESTS),
+            SharedTally(rows, worker_id, Cell.PARKED_REQUESTS),
         )
         shared = Shared.made(self._loop.call_soon, time.monotonic)
         self._contexts = Contexts(configure.tls)
@@ -128,9 +123,9 @@ class Worker:
             own_load=OwnLoad(self._fleet, rows, worker_id, configure.gateway_id),
             control=self._pool(configure.control_address, lambda is_usable: None),
             new_pool=self._replica_pool,
-            on_counts=self._on_counts,
+            on_agent_gone=self._presence.connection_ended,
             memory=RequestMemory(
-                settings.limits.buffered_bytes, SharedTally(rows, worker_id, Held.REQUEST_BYTES), shared.turns.wait
+                settings.limits.buffered_bytes, SharedTally(rows, worker_id, Cell.REQUEST_BYTES), shared.turns.wait
             ),
             connections=settings.agent_connections,
             rng=self._rng,
@@ -160,9 +155,9 @@ class Worker:
 
     def start(self, descriptors: socket.socket) -> None:
         """Take agents' connections, and do what is done again and again."""
-        self._receiver = DescriptorReceiver(descriptors, self._on_accepted)
+        self._receiver = DescriptorReceiver(descriptors, self._on_accepted, self._presence.connection_ended)
         self._sweep()
-        self._tell_again()
+        self._beat()
 
     def close(self) -> None:
         """Take no more connections."""
@@ -234,7 +229,6 @@ class Worker:
         self._shadows.use(settings, self._rng)
 
     def _on_accepted(self, accepted: socket.socket) -> None:
-        self._adopting += 1
         self._spawn(self._adopt(accepted))
 
     async def _adopt(self, accepted: socket.socket) -> None:
@@ -246,9 +240,7 @@ class Worker:
         except OSError as error:
             _log.info(logs.line("agent_gone", error=error))
             accepted.close()
-        finally:
-            self._adopting -= 1
-            self._on_counts()
+            self._presence.connection_ended()
 
     def _is_ready(self, replica_id: str) -> bool:
         record = self._fleet.record(replica_id)
@@ -281,19 +273,9 @@ class Worker:
         self._witness.tell_progress()
         self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)
 
-    def _on_counts(self) -> None:
-        if not self._counts_due:
-            self._counts_due = True
-            self._loop.call_later(_COUNTS_INTERVAL_S, self._tell_counts)
-
-    def _tell_again(self) -> None:
-        self._tell_counts()
-        self._loop.call_later(TELL_INTERVAL_S, self._tell_again)
-
-    def _tell_counts(self) -> None:
-        self._counts_due = False
-        adopted = self._receiver.received - self._adopting if self._receiver else 0
-        self._send(Counts(len(self._relay.agents), self._relay.open_streams, adopted, self._fleet.version))
+    def _beat(self) -> None:
+        self._presence.beat(self._fleet.version)
+        self._loop.call_later(BEAT_INTERVAL_S, self._beat)
 
 
 def _nobody_asks(replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:

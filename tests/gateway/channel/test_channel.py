@@ -13,7 +13,6 @@ from gateway.channel.channel import Channel, ChannelError, Frames, frame, open_c
 from gateway.channel.messages import (
     AskMetrics,
     Configure,
-    Counts,
     Down,
     Drain,
     FleetChanged,
@@ -50,7 +49,6 @@ DOWN: list[Down] = [
 UP: list[Up] = [
     WorkerReady(),
     Outcomes([Outcome("a", 3, OutcomeKind.CONNECTION_LOST)]),
-    Counts(2, 200, 5, 9),
     Prepared(7, "no such policy"),
     Metrics(4, [Family("x_total", Kind.COUNTER, "X.", ("replica",), (), [Sample(("a",), [1.0])])]),
 ]

@@ -29,7 +29,11 @@ class Worker:
 
     def __init__(self, end: socket.socket) -> None:
         self.accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
-        self.receiver = DescriptorReceiver(end, self.accepted.put_nowait)
+        self.lost = 0
+        self.receiver = DescriptorReceiver(end, self.accepted.put_nowait, self._on_lost)
+
+    def _on_lost(self) -> None:
+        self.lost += 1
 
 
 async def test_a_connection_handed_over_works_and_is_no_longer_ours() -> None:
@@ -139,7 +143,7 @@ async def test_a_process_without_free_descriptors_drops_the_connection_and_goes_
         for fd in fillers:
             os.close(fd)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert worker.accepted.empty()
+    assert (worker.lost, worker.accepted.empty()) == (1, True)
     with agent:
         assert await asyncio.to_thread(agent.recv, 1) == b""
     another, accepted = connected()

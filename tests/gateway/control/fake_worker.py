@@ -13,10 +13,8 @@ import time
 from gateway.channel.channel import Channel, open_worker_end
 from gateway.channel.descriptors import DescriptorReceiver
 from gateway.channel.messages import (
-    TELL_INTERVAL_S,
     AskMetrics,
     Configure,
-    Counts,
     Down,
     Drain,
     Metrics,
@@ -29,28 +27,31 @@ from gateway.channel.messages import (
     Up,
     WorkerReady,
 )
+from gateway.channel.shared_memory import SharedMemory
+from gateway.fleet.presence import BEAT_INTERVAL_S, Presence
+from gateway.fleet.shared_counters import Cell, Rows, SharedTally
 from gateway.metrics import Registry
 
 
 class FakeWorker:
-    def __init__(self, mode: str, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, mode: str, memory: memoryview, tasks: asyncio.TaskGroup) -> None:
         self._mode = mode
+        self._memory = memory
         self._tasks = tasks
         self._registry = Registry()
         self._adopted = self._registry.counter("inference_gateway_adopted_total", "").child()
         self._held = self._registry.gauge("inference_gateway_held", "").child()
         self._agents: set[asyncio.Task[None]] = set()
         self._policy = ""
-        self._received = 0
         self._ending = asyncio.Event()
         self._channel: Channel[Up, Down]
+        self._presence: Presence
+        self._parked: SharedTally
 
     async def run(self, channel_end: socket.socket, descriptors_end: socket.socket) -> None:
-        receiver = DescriptorReceiver(descriptors_end, self._adopt)
+        receiver = DescriptorReceiver(descriptors_end, self._adopt, lambda: None)
         self._channel = await open_worker_end(channel_end, self._obey, lambda _: self._ending.set())
-        telling = self._tasks.create_task(self._tell())
         await self._ending.wait()
-        telling.cancel()
         receiver.close()
         for agent in self._agents:
             agent.cancel()
@@ -60,6 +61,7 @@ class FakeWorker:
         match message:
             case Configure() if self._mode != "silent":
                 self._policy = message.settings.policy
+                self._join(message)
                 self._channel.send(WorkerReady())
                 self._channel.send(Outcomes([Outcome("a", 1, OutcomeKind.ANSWERED)]))
             case AskMetrics():
@@ -74,9 +76,18 @@ class FakeWorker:
             case _:
                 pass
 
+    def _join(self, configure: Configure) -> None:
+        rows = Rows(self._memory, configure.workers)
+        self._presence = Presence(rows, configure.worker_id)
+        self._parked = SharedTally(rows, configure.worker_id, Cell.PARKED_REQUESTS)
+        self._beat()
+
+    def _beat(self) -> None:
+        self._presence.beat(0)
+        asyncio.get_running_loop().call_later(BEAT_INTERVAL_S, self._beat)
+
     def _adopt(self, accepted: socket.socket) -> None:
         self._adopted.add()
-        self._received += 1
         agent = self._tasks.create_task(self._greet(accepted))
         self._agents.add(agent)
         agent.add_done_callback(self._left)
@@ -84,16 +95,12 @@ class FakeWorker:
 
     def _left(self, agent: asyncio.Task[None]) -> None:
         self._agents.discard(agent)
+        self._presence.connection_ended()
         self._count()
 
     def _count(self) -> None:
-        streams = len(self._agents) if self._mode == "busy" else 0
-        self._channel.send(Counts(len(self._agents), streams, self._received, 0))
-
-    async def _tell(self) -> None:
-        while True:
-            self._count()
-            await asyncio.sleep(TELL_INTERVAL_S)
+        if self._mode == "busy":
+            self._parked.set(len(self._agents))
 
     async def _greet(self, accepted: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=accepted)
@@ -106,8 +113,9 @@ class FakeWorker:
 
 async def main(options: argparse.Namespace) -> None:
     ends = socket.socket(fileno=options.channel_fd), socket.socket(fileno=options.descriptors_fd)
+    memory = SharedMemory(options.memory_fd).view
     async with asyncio.TaskGroup() as tasks:
-        await FakeWorker(options.mode, tasks).run(*ends)
+        await FakeWorker(options.mode, memory, tasks).run(*ends)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from gateway.control.silence import Silence, waited_s
 
 
 def silent_s(*looks: tuple[int, float]) -> float:
-    """After looks a second apart: messages and seconds waited, since its start."""
+    """After looks a second apart: beats and seconds waited, since its start."""
     silence = Silence()
-    for messages, waited in looks:
-        silence.look(messages, waited, 1.0)
+    for beats, waited in looks:
+        silence.look(beats, waited, 1.0)
     return silence.seconds
 
 

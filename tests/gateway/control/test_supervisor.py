@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -26,10 +27,10 @@ from gateway.channel.messages import (
 from gateway.channel.shared_memory import SharedMemory
 from gateway.config import Settings
 from gateway.control.supervisor import Supervisor, WorkerFailed
-from gateway.control.worker_process import Launch
+from gateway.control.worker_process import Launch, WorkerProcess
 from gateway.control.workers import Workers
 from gateway.errors import SettingsError
-from gateway.fleet.shared_counters import Held, Rows, SharedTally, size_bytes
+from gateway.fleet.shared_counters import Cell, Rows, SharedTally, size_bytes
 from gateway.metrics import Family, Registry
 from gateway.types import ReplicaRecord, ReplicaState, Snapshot
 
@@ -95,13 +96,14 @@ async def supervised(*modes: str, settings: Settings | None = None) -> AsyncGene
 class Agent:
     """A connection that was accepted and handed over, from the agent's side."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers | WorkerProcess, after_s: float = 0.0) -> None:
+        """`after_s`: how much later than now it comes, for who places it."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self._end = socket.create_connection(listener.getsockname())
             accepted, _ = listener.accept()
         self._end.setblocking(False)
         accepted.setblocking(False)
-        self.was_taken = workers.hand_over(accepted)
+        self.was_taken = workers.hand_over(accepted, time.monotonic() + after_s)
         if not self.was_taken:
             accepted.close()
 
@@ -228,18 +230,30 @@ async def test_idle_connections_are_shared_out_evenly_while_others_close() -> No
 
 
 def busyness(workers: Workers) -> list[tuple[bool, float, int]]:
-    return [worker.busyness(0.0) for worker in workers.running]
+    return [worker.busyness(0.0, time.monotonic()) for worker in workers.running]
 
 
 async def test_a_worker_with_streams_gets_no_connection_while_another_has_none() -> None:
     async with supervised("busy", "well") as them:
         await them.available(True)
         agents = [Agent(them.workers) for _ in range(2)]
-        await until(lambda: sum(worker.told.streams for worker in them.workers.running) == 1)
-        await until(lambda: not any(worker.unreported for worker in them.workers.running))
-        agents += [Agent(them.workers) for _ in range(2)]
+        await until(lambda: sum(worker.presence.streams for worker in them.workers.running) == 1)
+        agents += [Agent(them.workers, after_s=60) for _ in range(2)]
         assert sorted(Counter([await agent.pid() for agent in agents]).values()) == [1, 3]
         for agent in agents:
+            agent.close()
+
+
+async def test_a_burst_of_connections_is_shared_out_before_it_has_brought_a_stream() -> None:
+    async with supervised("well", "busy") as them:
+        await them.available(True)
+        (busy,) = [worker for worker in them.workers.running if worker.worker_id == 1]
+        agents = [Agent(busy) for _ in range(4)]
+        await until(lambda: busy.presence.streams == 4)
+        # The other one never has a stream, and still does not get them all.
+        burst = [Agent(them.workers, after_s=60) for _ in range(8)]
+        assert Counter([await agent.pid() for agent in burst])[busy.pid] == 2
+        for agent in agents + burst:
             agent.close()
 
 
@@ -248,8 +262,8 @@ async def test_a_frozen_worker_gets_no_connections_is_killed_and_replaced() -> N
         await them.available(True)
         first = Agent(them.workers)
         frozen = await first.pid()
-        SharedTally(them.rows, 0, Held.REQUEST_BYTES).set(5)
-        SharedTally(them.rows, 1, Held.REQUEST_BYTES).set(6)
+        SharedTally(them.rows, 0, Cell.REQUEST_BYTES).set(5)
+        SharedTally(them.rows, 1, Cell.REQUEST_BYTES).set(6)
         os.kill(frozen, signal.SIGSTOP)
         await until(lambda: any(worker.is_late for worker in them.workers.running))
         others = [Agent(them.workers) for _ in range(4)]
@@ -258,7 +272,7 @@ async def test_a_frozen_worker_gets_no_connections_is_killed_and_replaced() -> N
         await them.available(True, True)
         assert them.restarts.values == [1]
         # What the dead one held is given back, what the living one holds is not.
-        held = [SharedTally(them.rows, worker, Held.REQUEST_BYTES).elsewhere() for worker in (0, 1)]
+        held = [SharedTally(them.rows, worker, Cell.REQUEST_BYTES).elsewhere() for worker in (0, 1)]
         assert sorted(held) in ([0, 5], [0, 6])
         for agent in (first, *others):
             agent.close()

@@ -7,7 +7,7 @@ from gateway.dispatch.own_load import FRESH_S, OwnLoad
 from gateway.errors import Refused
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease, Ledger
-from gateway.fleet.shared_counters import Held, Rows, SharedCounters, SharedTally, size_bytes
+from gateway.fleet.shared_counters import Cell, Rows, SharedCounters, SharedTally, size_bytes
 from gateway.policies import build
 from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapshot, Wait
 from tests.gateway.fleets import facts, row
@@ -76,7 +76,7 @@ def test_shows_each_request_that_it_counts_as_received_as_one_that_waits_or_runs
 
 def test_requests_that_wait_for_a_replica_wait() -> None:
     gateway = Gateway(row("a")._replace(load=load(queue=1)))
-    SharedTally(gateway.rows, 0, Held.PARKED_REQUESTS).set(5)
+    SharedTally(gateway.rows, 0, Cell.PARKED_REQUESTS).set(5)
     assert [report.queue_depth for report in gateway.reports(100.0)] == [6, 6]
 
 

@@ -8,7 +8,7 @@ from gateway.dispatch.dispatch import Dispatcher
 from gateway.errors import Refused
 from gateway.fleet.fleet import LOOK_INTERVAL_S, Fleet
 from gateway.fleet.leases import Lease, Ledger
-from gateway.fleet.shared_counters import Held, Rows, SharedCounters, SharedTally, size_bytes
+from gateway.fleet.shared_counters import Cell, Rows, SharedCounters, SharedTally, size_bytes
 from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.relay.memory import CHUNK_BYTES, RequestMemory
@@ -33,7 +33,7 @@ class Worker:
         self.waits = 0
         self.due = 0
         self.granted: list[Lease | Refused] = []
-        tally = SharedTally(rows, number, Held.PARKED_REQUESTS)
+        tally = SharedTally(rows, number, Cell.PARKED_REQUESTS)
         parking = Parking(10.0, max_parked)
         self.admission = Admission(self.fleet, dispatcher, parking, self._on_dirty, self._on_waiting, tally)
         self.fleet.apply(Snapshot(1, tuple(row(name)._replace(slot=slot) for slot, name in enumerate("abcd"))))
@@ -95,7 +95,7 @@ def test_no_more_wait_in_all_workers_together_than_may() -> None:
 def test_memory_for_requests_is_bounded_over_all_workers() -> None:
     rows = Rows(memoryview(bytearray(size_bytes(2))), 2)
     first, second = (
-        RequestMemory(100 + 2 * CHUNK_BYTES, SharedTally(rows, number, Held.REQUEST_BYTES)) for number in range(2)
+        RequestMemory(100 + 2 * CHUNK_BYTES, SharedTally(rows, number, Cell.REQUEST_BYTES)) for number in range(2)
     )
     assert first.take(bytes(60))
     assert second.take(bytes(40))

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway.fleet.fleet import LOOK_INTERVAL_S, Fleet
 from gateway.fleet.leases import Lease, Ledger
-from gateway.fleet.shared_counters import RING, Held, Rows, SharedCounters, SharedTally, size_bytes
+from gateway.fleet.presence import Presence
+from gateway.fleet.shared_counters import RING, Cell, Rows, SharedCounters, SharedTally, size_bytes
 from gateway.types import ReplicaRecord, Snapshot, View
 from tests.gateway.fleets import facts, row
 
@@ -87,14 +88,14 @@ def test_slots_that_are_not_known_yet_are_read_when_they_are() -> None:
 def test_a_buried_worker_has_nothing_in_flight_and_its_successor_begins_at_nothing() -> None:
     shared = rows(2)
     dead, other = counters(shared, 0), counters(shared, 1)
-    SharedTally(shared, 0, Held.REQUEST_BYTES).set(7)
+    SharedTally(shared, 0, Cell.REQUEST_BYTES).set(7)
     dead.add(0, 1, 10, 20)
     other.add(0, 1, 0, 0)
     other.changed_elsewhere()
     shared.bury(0)
     assert set(other.changed_elsewhere()) == {0}
     assert other.total(0) == (1, 0, 0)
-    assert SharedTally(shared, 1, Held.REQUEST_BYTES).elsewhere() == 0
+    assert SharedTally(shared, 1, Cell.REQUEST_BYTES).elsewhere() == 0
     successor = counters(shared, 0)
     assert successor.total(0) == (1, 0, 0)
     assert dict(successor.own()) == {0: (0, 0, 0)}
@@ -120,7 +121,7 @@ def test_a_slot_is_idle_when_no_worker_counts_in_it_and_begins_again_with_nothin
 
 def test_tallies_are_summed_over_the_others() -> None:
     shared = rows(3)
-    tallies = [SharedTally(shared, worker, Held.PARKED_REQUESTS) for worker in range(3)]
+    tallies = [SharedTally(shared, worker, Cell.PARKED_REQUESTS) for worker in range(3)]
     for number, tally in enumerate(tallies):
         tally.set(10**number)
     assert [tally.elsewhere() for tally in tallies] == [110, 101, 11]
@@ -225,6 +226,8 @@ class Gateway:
         assert all(self.shared.is_idle(slot) for slot in range(self.next_slot))
 
     def check(self, now_s: float) -> None:
+        streams = [Presence(self.shared, worker).streams for worker in range(len(self.leases))]
+        assert streams == [len(held) for held in self.leases]
         for fleet, ledger in zip(self.fleets, self.ledgers, strict=True):
             assert ledger.audit() == 0
             # Twice, for those that do not trust the order of stores.

@@ -275,7 +275,7 @@ class World:
             own_load=OwnLoad(self.fleet, Rows(memoryview(bytearray(size_bytes(1))), 1), 0, "0123456789abcdef"),
             control=self._pool("control", lambda is_usable: None),
             new_pool=self._replica_pool,
-            on_counts=lambda: None,
+            on_agent_gone=lambda: None,
             memory=RequestMemory(0),
             connections=connections or AgentConnectionSettings(),
             rng=random.Random(0),
