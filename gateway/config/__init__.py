@@ -149,7 +149,7 @@ class Settings(Strict, frozen=True):
     workers: Annotated[int, Meta(ge=1, le=256)] | Literal["auto"] = 1
     """Processes that relay. `auto`: as many as there are usable cores."""
     worker_silence_s: PositiveSeconds = 5.0
-    """Without a word from a worker, which says something twice a second; then it is replaced. What it waits for a
+    """Without a sign of life from a worker, which gives one twice a second; then it is replaced. What it waits for a
     processor does not count: to replace a worker that a busy machine starves would win nothing."""
     worker_start_timeout_s: PositiveSeconds = 60.0
     """From its start until it takes connections; on a machine that others starve that takes its time."""

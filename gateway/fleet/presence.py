@@ -53,8 +53,8 @@ class Presence:
 
     @property
     def streams(self) -> int:
-        """Requests that it has with replicas, or keeps waiting for one. Not those of which the message has not come yet,
-        nor what control answers, such as a Watch of Health that stays for ever: these cost it next to nothing."""
+        """Requests that it has with replicas, or keeps waiting for one. Not those of which the message is still on its
+        way, nor what control answers, such as a Watch of Health that stays for ever: these cost next to nothing."""
         return self._row[Cell.REQUESTS] + self._row[Cell.PARKED_REQUESTS]
 
     def __repr__(self) -> str:

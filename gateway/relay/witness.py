@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _GOOD_NEWS_DELAY_S: Final = 0.25
-"""An ejection hangs on failures, with which all is told that went well before. The rest may wait, as long as control takes
-between two looks at the time: a trial's good end, and an answer that ends a silence of seconds."""
+"""An ejection hangs on failures, and with them all is told that went well before. The rest, a trial's good end or an
+answer after seconds of silence, may wait for as long as control does between two looks at the time."""
 
 _ONCE: Final = frozenset((OutcomeKind.CONNECT_FAILED, OutcomeKind.CONNECTION_LOST))
 """One event, however many attempts it ended."""
