@@ -198,7 +198,7 @@ class Attempt:
         if self.stream is None:
             self._exchange.relay.forget(self)
         elif self.stream.state not in (State.CLOSED, State.RESET) and self.connection is not None:
-            self.connection.http2.reset(self.stream, ErrorCode.CANCEL)
+            self.connection.cancel(self.stream)
         self._end()
 
     # Ours.

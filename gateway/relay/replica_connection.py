@@ -7,6 +7,7 @@ from gateway.config import split_address
 from gateway.errors import Limit
 from gateway.http2.frames import ErrorCode
 from gateway.http2.limits import Limits
+from gateway.http2.streams import Stream
 from gateway.relay.socket_connection import Shared, SocketConnection
 from gateway.relay.tls_socket import Session, TlsSocket
 from gateway.rpc.reports import Reports
@@ -99,6 +100,11 @@ class ReplicaConnection(SocketConnection):
 
     def on_limit(self, limit: Limit) -> None:
         """A replica that floods us loses its connection; agents' limits are counted, and it is none."""
+
+    def cancel(self, stream: Stream) -> None:
+        """Leave a stream before its end, and its place to another."""
+        self.http2.reset(stream, ErrorCode.CANCEL)
+        self._watcher.on_room(self)
 
     async def wait_ready(self) -> None:
         """Raises ConnectionError where the connection is lost before."""

@@ -131,6 +131,17 @@ async def test_a_full_connection_gets_a_second_one_beside_it(bench: Bench) -> No
     assert second.connection is bench.connector.made[1]
 
 
+async def test_the_place_of_a_stream_that_is_left_goes_to_who_waits(bench: Bench) -> None:
+    bench.pool.warm()
+    await bench.answer(1)
+    first, second = bench.acquire(), bench.acquire()
+    assert second.connection is None
+    assert first.connection is not None
+    [stream] = first.connection.http2.streams.values()
+    first.connection.cancel(stream)
+    assert second.connection is first.connection
+
+
 async def test_a_connection_whose_stream_ids_are_used_up_is_replaced(bench: Bench) -> None:
     bench.pool.warm()
     await bench.answer(100)
