@@ -185,4 +185,4 @@ async def test_a_handshake_of_tls_that_fails_is_counted_by_its_cause(world: Worl
     assert socket.is_closed is (cause != "closed")
     tls.connection_lost(None)
     assert counted(world) == {cause: 1}
-    assert not world.relay.agents
+    assert (len(world.relay.agents), world.agents_gone) == (0, 1)

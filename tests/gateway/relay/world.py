@@ -255,6 +255,7 @@ class World:
         self.admission = Admission(
             self.fleet, self.dispatcher, Parking(parking_s), lambda: loop.call_soon(self._run_admission) and None
         )
+        self.agents_gone = 0
         self.told: list[Outcomes | Progress] = []
         # What it has to tell is told at once: timers are the exchanges'.
         self.witness = Witness(
@@ -275,7 +276,7 @@ class World:
             own_load=OwnLoad(self.fleet, Rows(memoryview(bytearray(size_bytes(1))), 1), 0, "0123456789abcdef"),
             control=self._pool("control", lambda is_usable: None),
             new_pool=self._replica_pool,
-            on_agent_gone=lambda: None,
+            on_agent_gone=self._on_agent_gone,
             memory=RequestMemory(0),
             connections=connections or AgentConnectionSettings(),
             rng=random.Random(0),
@@ -283,6 +284,9 @@ class World:
         self._version = 0
         self.names = [f"r{i}" for i in range(replicas)]
         self.apply()
+
+    def _on_agent_gone(self) -> None:
+        self.agents_gone += 1
 
     def apply(self, *changes: ReplicaRecord) -> None:
         """Give the fleet a new snapshot."""
