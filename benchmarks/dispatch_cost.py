@@ -27,6 +27,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from benchmarks.overhead.peers.base import Missing
 from benchmarks.overhead.peers.gateway import compiled_environment
 from gateway.dispatch.dispatch import Dispatcher, pushback
@@ -79,7 +81,7 @@ class Deciding:
             prompt_tokens=PROMPT_TOKENS,
             prefix=index.of_ids(SCOPE, prompt),
         )
-        self._asked = self.facts._replace(prefix=index.of_ids(SCOPE, session))
+        self._asked = replace(self.facts, prefix=index.of_ids(SCOPE, session))
         for view in tuple(self.fleet.views(self.facts)):
             self._answer(self.dispatcher.dispatch(self.facts, 0.0, set(ids) - {view.id}))
 

@@ -20,7 +20,8 @@ class ReplicaState(IntEnum):
     GONE = 7
 
 
-class LoadReport(NamedTuple):
+# What is made anew for each request, report or count is a struct: it takes a third of the time that a NamedTuple does.
+class LoadReport(Struct, frozen=True, array_like=True, gc=False):
     """What a replica last said of itself, by ORCA (xds.data.orca.v3.OrcaLoadReport, named_metrics)."""
 
     queue_depth: float
@@ -83,7 +84,6 @@ class Snapshot(NamedTuple):
     replicas: tuple[ReplicaRecord, ...]
 
 
-# These two are made anew whenever something is counted: a struct takes a third of the time that a NamedTuple does.
 class Pace(Struct, frozen=True, gc=False):
     """How fast one life of a replica has lately answered, as this worker saw it."""
 
@@ -188,7 +188,7 @@ class Prefix(Protocol):
         ...
 
 
-class Facts(NamedTuple):
+class Facts(Struct, frozen=True):
     """What routing may know of a request."""
 
     method: str

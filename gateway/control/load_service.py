@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from msgspec.structs import replace
 from xds.service.orca.v3.orca_pb2 import OrcaLoadReportRequest
 
 from gateway.dispatch.own_load import OwnLoad
@@ -33,7 +34,7 @@ def load_handler(own: OwnLoad, snapshot: Callable[[], Snapshot], clock: Callable
         while True:
             own.follow(snapshot())
             report = own.report(gateway, clock())
-            state = report._replace(received_at=0.0)
+            state = replace(report, received_at=0.0)
             # Workers count in memory, and tell nobody.
             look = pace.look(state, clock(), is_busy=True)
             if look.in_s:

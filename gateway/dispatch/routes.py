@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from gateway.config import AliasSettings, RouteSettings, Settings
 from gateway.errors import Failure, Reason, Refused
 from gateway.types import Facts, Route
@@ -49,13 +51,13 @@ class Routes:
             raise Failure(Reason.INVALID_REQUEST, f"{asked!r} is the adapter {lora!r}: leave lora_name empty")
         route = self._route(facts, [asked, model], fields)
         if facts.model is None:
-            return facts._replace(route=route)
-        facts = facts._replace(route=route, model=model, lora_name=lora or facts.lora_name)
+            return replace(facts, route=route)
+        facts = replace(facts, route=route, model=model, lora_name=lora or facts.lora_name)
         if facts.prefix is None:
             return facts
         # Two names of one model share its cache, and its tokenizer.
         prefix = facts.prefix.renamed(model, facts.lora_name)
-        return facts._replace(prefix=prefix, prompt_tokens=prefix.tokens)
+        return replace(facts, prefix=prefix, prompt_tokens=prefix.tokens)
 
     def _route(self, facts: Facts, names: Sequence[str], fields: Fields) -> Route:
         if not self._rules:

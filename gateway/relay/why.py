@@ -4,6 +4,8 @@ import json
 from collections.abc import Container
 from math import isfinite
 
+from msgspec.structs import replace
+
 from gateway.http2.headers import Fields
 from gateway.types import Considered, Explanation, Facts
 
@@ -38,7 +40,7 @@ def asked_by(facts: Facts, may_know: Container[str]) -> tuple[Why | None, Facts]
     if EVERYBODY not in may_know and (not facts.spiffe_id or facts.spiffe_id not in may_know):
         return None, facts
     why = Why()
-    return why, facts._replace(explained=why)
+    return why, replace(facts, explained=why)
 
 
 def _value(explanation: Explanation) -> bytes:

@@ -3,6 +3,8 @@
 import re
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from gateway.errors import Failure, Reason
 from gateway.http2.headers import Field, FieldList
 from gateway.rpc.plain import require_grpc
@@ -18,7 +20,7 @@ CONTENT_TYPE: Final = (b"content-type", b"application/grpc")
 RESPONSE: Final = ((b":status", b"200"), CONTENT_TYPE)
 
 
-class Call(NamedTuple):
+class Call(Struct, frozen=True):
     """One RPC as its agent asked for it."""
 
     path: str

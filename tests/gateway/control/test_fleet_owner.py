@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.channel.messages import Awaited, Outcome, OutcomeKind
 from gateway.config import HealthSettings, ReplicaSettings
@@ -250,7 +251,7 @@ def test_silence_beyond_the_budget_is_suspect_unless_its_engine_gets_on() -> Non
         life, began_at = seen.record("r0:1").incarnation, seen.now_s
         seen.now_s += 8
         if moves:
-            seen.owner.reported("r0:1", report(7)._replace(kv_cache_utilization=0.75, received_at=seen.now_s))
+            seen.owner.reported("r0:1", replace(report(7), kv_cache_utilization=0.75, received_at=seen.now_s))
         seen.now_s += 8
         seen.owner.awaited(Awaited("r0:1", life, began_at, 0.0, prefill_tokens=2_000))
         assert states(seen) == [ReplicaState.READY if moves else ReplicaState.SUSPECT]

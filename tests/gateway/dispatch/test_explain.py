@@ -72,7 +72,7 @@ def test_a_policy_that_compares_by_no_number_says_so() -> None:
 
 def test_those_that_the_policy_does_not_look_at_have_its_reason() -> None:
     views = [view("a", 40), view("b", 4), view("c", 5)]
-    request = facts(prompt_tokens=100)._replace(prefix=Cached(a=90, c=80))
+    request = replace(facts(prompt_tokens=100), prefix=Cached(a=90, c=80))
     told = explain(build("prefix_affinity", random.Random(0)), request, views, (), 0.0)
     assert why(told)["a"] == ("left_out", "over its share of requests, or less of the prompt cached")
     assert told.replica_id == "c"
@@ -93,7 +93,7 @@ def test_wait_is_predicted_from_what_is_to_be_read_and_the_report_has_its_age() 
     report = LoadReport(0, 0, 0.0, 3_000.0, 0, 0, received_at=8.5)
     told = explain(
         build("least_work", random.Random(0)),
-        facts(prompt_tokens=1_000)._replace(prefix=Cached(a=500)),
+        replace(facts(prompt_tokens=1_000), prefix=Cached(a=500)),
         [replace(view("a"), prefill_tokens=1_500), replace(view("b"), load=report)],
         (),
         10.0,
@@ -150,10 +150,10 @@ def test_replicas_that_are_no_candidates_say_why() -> None:
         "lost": ("no_candidate", "no connection from this worker"),
         "tried": ("no_candidate", "excluded: tried before"),
     }
-    adapter = deciding.dispatcher.explain(facts()._replace(lora_name="sql"), 0.0)
+    adapter = deciding.dispatcher.explain(replace(facts(), lora_name="sql"), 0.0)
     assert (adapter.outcome, adapter.reason) == ("refused", "no replica serves the adapter 'sql' of the model 'llama'")
     assert why(adapter)["good"] == ("no_candidate", "no such adapter")
-    gold = facts()._replace(route=facts().route._replace(labels=frozenset({("tier", "gold")})))
+    gold = replace(facts(), route=facts().route._replace(labels=frozenset({("tier", "gold")})))
     assert why(deciding.dispatcher.explain(gold, 0.0))["good"] == ("no_candidate", "not of the route")
     unnamed = deciding.dispatcher.explain(facts(model=""), 0.0)
     assert why(unnamed)["good"] == ("no_candidate", "the request names none of several models")
@@ -169,7 +169,7 @@ def test_a_replica_that_is_used_because_too_few_are_ready_is_shown_as_such() -> 
 def test_a_request_that_asks_is_told_what_it_then_gets_each_time_it_is_dispatched() -> None:
     told: list[Explanation] = []
     deciding = Deciding(row("a"), row("b"), policy=build("random", random.Random(5)))
-    asking = facts()._replace(explained=told.append)
+    asking = replace(facts(), explained=told.append)
     leased = [deciding.dispatcher.dispatch(asking, 0.0) for _ in range(8)]
     assert [one.replica_id for one in told] == [getattr(lease, "replica_id", None) for lease in leased]
     assert len({one.replica_id for one in told}) == 2

@@ -2,6 +2,8 @@
 
 import random
 
+from msgspec.structs import replace
+
 from gateway.dispatch.prefix_index.prompts import PrefixIndex
 from gateway.fleet.leases import Lease
 from gateway.types import Facts, Usage
@@ -31,7 +33,7 @@ def test_the_index_follows_the_fleet() -> None:
 
 def asking(index: PrefixIndex) -> Facts:
     prompt = index.of_ids((MODEL, "", ""), IDS)
-    return facts(prompt_tokens=prompt.tokens)._replace(prefix=prompt)
+    return replace(facts(prompt_tokens=prompt.tokens), prefix=prompt)
 
 
 def leased(deciding: Deciding, request: Facts, now_s: float = 0.0) -> Lease:

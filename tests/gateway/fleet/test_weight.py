@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from gateway.config import HealthSettings
 from gateway.fleet.weight import effective_weight
@@ -13,15 +14,15 @@ WELL = LoadReport(0, 0, 0, 0, 7, 0, 0)
     [
         (1.0, None, 2.0),
         (1.0, WELL, 2.0),
-        (1.0, WELL._replace(gpu_utilization=1.0, gpu_memory_utilization=0.95), 2.0),
+        (1.0, replace(WELL, gpu_utilization=1.0, gpu_memory_utilization=0.95), 2.0),
         (0.5, WELL, 1.0),
-        (1.0, WELL._replace(gpus_throttled=1), 1.4),
-        (0.5, WELL._replace(gpus_throttled=1), 0.7),
-        (1.0, WELL._replace(gpu_faults=1), 0.2),
-        (1.0, WELL._replace(gpu_faults=3, gpus_throttled=2), 0.2),
-        (0.1, WELL._replace(gpu_faults=1), 0.1),
-        (1.0, WELL._replace(ready_replicas=3), 6.0),
-        (0.5, WELL._replace(ready_replicas=0), 1.0),
+        (1.0, replace(WELL, gpus_throttled=1), 1.4),
+        (0.5, replace(WELL, gpus_throttled=1), 0.7),
+        (1.0, replace(WELL, gpu_faults=1), 0.2),
+        (1.0, replace(WELL, gpu_faults=3, gpus_throttled=2), 0.2),
+        (0.1, replace(WELL, gpu_faults=1), 0.1),
+        (1.0, replace(WELL, ready_replicas=3), 6.0),
+        (0.5, replace(WELL, ready_replicas=0), 1.0),
     ],
 )
 def test_less_is_asked_of_what_is_cold_hot_or_faulty(slow_start: float, load: LoadReport | None, weight: float) -> None:

@@ -28,7 +28,7 @@ def rng() -> random.Random:
 
 
 def of_session(session_id: str) -> Facts:
-    return facts()._replace(session_id=session_id)
+    return replace(facts(), session_id=session_id)
 
 
 def homes(views: list[View]) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_within_the_bound_nobody_gets_more_than_so_many_times_its_share(
 
 def test_affinity_to_one_prefix_fills_the_others_too() -> None:
     policy, views = PrefixAffinity(rng()), list(VIEWS)
-    request = facts(prompt_tokens=1_000)._replace(prefix=Cached({"replica-3": 900}))
+    request = replace(facts(prompt_tokens=1_000), prefix=Cached({"replica-3": 900}))
     for _ in range(200):
         picked = policy.pick(request, views, 0.0)
         views[views.index(picked)] = replace(picked, requests=picked.requests + 1)
@@ -116,14 +116,14 @@ def test_affinity_to_one_prefix_fills_the_others_too() -> None:
 
 def test_the_longest_cached_prefix_wins_and_of_equals_the_least_busy() -> None:
     policy = PrefixAffinity(rng())
-    request = facts(prompt_tokens=1_000)._replace(prefix=Cached({"replica-3": 900, "replica-5": 900, "replica-7": 800}))
+    request = replace(facts(prompt_tokens=1_000), prefix=Cached({"replica-3": 900, "replica-5": 900, "replica-7": 800}))
     views = [replace(each, requests=2) if each.id == "replica-3" else each for each in VIEWS]
     assert policy.pick(request, views, 0.0).id == "replica-5"
 
 
 def test_sticks_to_those_behind_the_gate_until_the_gap_is_too_wide() -> None:
     policy = StickyUntilSaturated(rng(), gate=0.8, release_tokens=5_000)
-    request = facts(prompt_tokens=1_000)._replace(prefix=Cached(a=800, b=799, c=900))
+    request = replace(facts(prompt_tokens=1_000), prefix=Cached(a=800, b=799, c=900))
     a, b, c = (view(replica_id) for replica_id in "abc")
     assert policy.pick(request, [a, b, c], 0.0) is c
     assert policy.pick(request, [a, b, replace(c, prefill_tokens=101)], 0.0) is a

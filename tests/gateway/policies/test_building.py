@@ -148,7 +148,7 @@ def test_what_does_not_compose_is_one_clear_line(spec: str, complaint: str) -> N
 def test_options_reach_the_policy_that_has_them() -> None:
     policy = build("power_of_two:sticky_until_saturated", random.Random(0), {"choices": 3, "release_tokens": 5})
     assert isinstance(policy, PowerOfTwo)
-    cached = facts(prompt_tokens=100)._replace(prefix=Cached(b=90))
+    cached = replace(facts(prompt_tokens=100), prefix=Cached(b=90))
     policy = build("sticky_until_saturated", random.Random(0), {"release_tokens": 5})
     busy = [view("a"), replace(view("b"), prefill_tokens=96)]
     assert policy.pick(cached, busy, 0.0) is busy[0]

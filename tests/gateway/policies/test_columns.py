@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.policies.columns import by_weight, cached, uncached
 from gateway.view_list import ViewList
@@ -12,14 +13,14 @@ caches = st.dictionaries(st.sampled_from("abcdefg"), st.sampled_from((1, 256, 51
 
 @given(tokens=caches)
 def test_what_is_to_be_read_is_what_each_has_not_cached(tokens: dict[str, int]) -> None:
-    request = facts(prompt_tokens=1_000)._replace(prefix=Cached(tokens))
+    request = replace(facts(prompt_tokens=1_000), prefix=Cached(tokens))
     each = [request.uncached_tokens(view) for view in VIEWS]
     assert uncached(request, VIEWS) == uncached(request, ViewList(VIEWS)) == each
 
 
 @given(tokens=caches)
 def test_who_has_more_cached_is_named_again_later(tokens: dict[str, int]) -> None:
-    request = facts(prompt_tokens=1_000)._replace(prefix=Cached(tokens))
+    request = replace(facts(prompt_tokens=1_000), prefix=Cached(tokens))
     groups = cached(request, ViewList(VIEWS))
     assert [set(group) for group, _ in groups] == [
         {at for at, view in enumerate(VIEWS) if tokens.get(view.id, 0) >= least} for _, least in groups
@@ -32,7 +33,7 @@ def test_a_load_alone_asks_for_one_replica_and_not_for_all() -> None:
         def cached(self) -> tuple[()]:
             raise AssertionError
 
-    assert uncached(facts(prompt_tokens=9)._replace(prefix=One(a=5)), VIEWS[:1]) == [4]
+    assert uncached(replace(facts(prompt_tokens=9), prefix=One(a=5)), VIEWS[:1]) == [4]
 
 
 def test_weights_other_than_1_divide() -> None:

@@ -56,7 +56,7 @@ def asked(seed: int) -> Sequence[tuple[Facts, Sequence[View]]]:
     for _ in range(rng.randint(1, 4)):
         tokens, views = rng.randint(1, 1_000), fleet(rng)
         cached = Cached({view.id: rng.choice((0, tokens - 1, rng.randrange(tokens))) for view in views})
-        request = facts(prompt_tokens=tokens)._replace(session_id=rng.choice(("", "a", "b")), prefix=cached)
+        request = replace(facts(prompt_tokens=tokens), session_id=rng.choice(("", "a", "b")), prefix=cached)
         sequence.append((request, views))
     return sequence
 
@@ -131,7 +131,7 @@ def test_never_keeps_the_busier_of_two(name: str, seed: int) -> None:
     policy = build(name, random.Random(0))
     assert isinstance(policy, LoadPolicy)
     for request, views in asked(seed):
-        without_cache = request._replace(prefix=None)
+        without_cache = replace(request, prefix=None)
         two = views[:2]
         loads = {view.id: policy.load(without_cache, view, 0.0) for view in two}
         kept = policy.pick(without_cache, two, 0.0)

@@ -31,14 +31,14 @@ def test_work_is_what_is_to_be_read_and_what_is_to_be_written() -> None:
     assert policy.load(REQUEST, busy(3, 500), 0.0) == 1_500
     assert policy.load(REQUEST, busy(3, 500, pace=PACE), 0.0) == 1_500 + 3 * 200 * 2
     assert policy.load(REQUEST, busy(0, 500, weight=2.0), 0.0) == 750
-    cached = REQUEST._replace(prefix=Cached(a=900))
+    cached = replace(REQUEST, prefix=Cached(a=900))
     assert policy.load(cached, busy(0, 500), 0.0) == 600
 
 
 def test_lmetric_is_the_product_of_tokens_and_batch() -> None:
     policy = LMetric(RNG)
     assert policy.load(REQUEST, busy(3, 500), 0.0) == 1_501 * 4
-    assert policy.load(REQUEST._replace(prefix=Cached(a=999)), busy(3), 0.0) == 2 * 4
+    assert policy.load(replace(REQUEST, prefix=Cached(a=999)), busy(3), 0.0) == 2 * 4
     assert policy.load(facts(), busy(3), 0.0) == 4
 
 
@@ -76,7 +76,7 @@ def test_queue_depth_counts_those_that_wait_and_then_those_in_flight() -> None:
     report = LoadReport(0.0, 8.0, 0.5, 0.0, 7, 12, received_at=100.0)
     idle, running = (replace(view(name, count), load=report) for name, count in (("a", 0), ("b", 8)))
     assert policy.pick(REQUEST, [running, idle], 100.0) is idle
-    waiting = replace(idle, load=report._replace(queue_depth=1.0))
+    waiting = replace(idle, load=replace(report, queue_depth=1.0))
     assert policy.pick(REQUEST, [running, waiting], 100.0) is running
     unseen = replace(idle, unseen_requests=1)
     assert policy.pick(REQUEST, [running, unseen], 100.0) is running

@@ -16,16 +16,16 @@ def test_picks_who_would_begin_to_answer_first() -> None:
     policy = Slo(random.Random(0))
     assert policy.pick(facts(prompt_tokens=1_000), [SLOW, FAST], 0.0) is FAST
     assert policy.pick(facts(prompt_tokens=100), [SLOW, FAST], 0.0) is SLOW
-    cached = facts(prompt_tokens=1_000)._replace(prefix=Cached(slow=900))
+    cached = replace(facts(prompt_tokens=1_000), prefix=Cached(slow=900))
     assert policy.pick(cached, [SLOW, FAST], 0.0) is SLOW
 
 
 def test_refuses_what_would_come_too_late_and_says_when_it_would_not() -> None:
-    request = facts(prompt_tokens=1_000)._replace(first_token_target_s=2.0)
+    request = replace(facts(prompt_tokens=1_000), first_token_target_s=2.0)
     refused = Slo(random.Random(0)).pick(request, [SLOW, FAST], 0.0)
     assert isinstance(refused, Refused)
     assert (refused.reason, refused.retry_after_s) == (Reason.OVERLOADED, 0.5)
-    assert Slo(random.Random(0)).pick(request._replace(first_token_target_s=2.5), [SLOW, FAST], 0.0) is FAST
+    assert Slo(random.Random(0)).pick(replace(request, first_token_target_s=2.5), [SLOW, FAST], 0.0) is FAST
 
 
 def test_requests_that_name_no_target_have_that_of_the_settings() -> None:

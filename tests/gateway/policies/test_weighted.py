@@ -60,9 +60,9 @@ def test_weights_come_from_the_measured_throughput() -> None:
 def test_weights_come_from_the_replicas_own_report() -> None:
     policy = Weighted(random.Random(0), weights="report")
     half = replace(view("a"), load=REPORT)
-    full = replace(view("b"), load=REPORT._replace(utilization=1.0))
+    full = replace(view("b"), load=replace(REPORT, utilization=1.0))
     assert shares(policy, [half, full]) == pytest.approx([2 / 3, 1 / 3], abs=0.01)
-    failing = replace(view("c"), load=REPORT._replace(errors_per_s=15.0))
+    failing = replace(view("c"), load=replace(REPORT, errors_per_s=15.0))
     assert shares(policy, [half, failing]) == pytest.approx([4 / 5, 1 / 5], abs=0.01)
     assert shares(policy, [half, full], now_s=300.0) == pytest.approx([1 / 2, 1 / 2], abs=0.01)
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.relay.why import TRAILER, Why, asked_by
 from gateway.rpc.status import Code
@@ -69,7 +70,7 @@ async def test_others_are_told_nothing_and_neither_are_those_who_do_not_ask(may_
 
 
 def test_agents_are_known_by_their_certificates() -> None:
-    agent = facts()._replace(spiffe_id="spiffe://a/b")
+    agent = replace(facts(), spiffe_id="spiffe://a/b")
     assert asked_by(agent, {"spiffe://a/b"})[1].explained is not None
     assert asked_by(agent, {"spiffe://a/c"}) == (None, agent)
     assert asked_by(facts(), {""}) == (None, facts())
