@@ -13,7 +13,8 @@ from gateway.config.base import PositiveInt, PositiveSeconds, Strict
 KIB = 1024
 MIB = 1024 * KIB
 
-Window = Annotated[int, Meta(ge=65_535, le=2**31 - 1)]
+_WINDOW_BYTES_MAX = 2**31 - 1
+Window = Annotated[int, Meta(ge=65_535, le=_WINDOW_BYTES_MAX)]
 """A smaller one would bind a peer only after it has acknowledged our settings (RFC 9113, 6.9.2)."""
 
 
@@ -69,7 +70,7 @@ class LimitSettings(Strict, frozen=True):
     idle_timeout_s: PositiveSeconds = 3_600.0
     """Of a connection without streams; then it is closed (Envoy: idle_timeout)."""
     stream_window_bytes: Window = 256 * KIB
-    """Of one request, while nobody reads it."""
+    """Of one request, while nobody reads it; its first message is asked for at once, whatever its length."""
     connection_window_bytes: Window = 16 * MIB
     """Of all requests on one connection."""
 
@@ -101,5 +102,7 @@ class LimitSettings(Strict, frozen=True):
             raise ValueError("header_bytes_hard: below header_bytes")
         if self.buffered_bytes < self.request_bytes:
             raise ValueError("buffered_bytes: below request_bytes, so that the largest request could never pass")
+        if self.stream_window_bytes + self.request_bytes > _WINDOW_BYTES_MAX:
+            raise ValueError("stream_window_bytes: with request_bytes more than a window may have (RFC 9113, 6.9.1)")
         if self.memory_hard_bytes < self.memory_soft_bytes:
             raise ValueError("memory_hard_bytes: below memory_soft_bytes")

@@ -186,8 +186,9 @@ class Exchange:
                 attempt.send(payload, is_end=is_end)
                 body.let_go()
                 return
-            self.agent.http2.credit(self.stream, body.credit_read(len(payload)))
-            if self.phase is Phase.READING and (message := body.message()) is not None:
+            message = body.message() if self.phase is Phase.READING else None
+            self.agent.http2.credit(self.stream, body.credit_read())
+            if message is not None:
                 self._decide(message)
         except Failure as failure:
             self.fail(failure)

@@ -6,8 +6,8 @@ from gateway.rpc.framing import PREFIX_BYTES, MalformedFraming, message_end, pre
 
 
 class RequestBody:
-    """Bytes of DATA, and how many of them the agent was credited: as they are read while no replica takes them, as the
-    replica takes them afterwards."""
+    """Bytes of DATA, and how many the agent was credited: those of the first message as soon as its length is known,
+    others as they are read while no replica takes them, as the replica takes them afterwards."""
 
     __slots__ = (
         "_credited_bytes",
@@ -75,12 +75,15 @@ class RequestBody:
             raise Failure(Reason.INVALID_REQUEST, "the request ends inside its message")
         return None
 
-    def credit_read(self, size: int) -> int:
-        """Return how many bytes to credit, of `size` that no replica takes yet."""
+    def credit_read(self) -> int:
+        """Return how many bytes to credit, now that some were read which no replica takes yet."""
         if self._kept_bytes > self._limit_bytes:
             return 0
-        self._credited_bytes += size
-        return size
+        # An agent that has to wait for the rest of a message takes as many round trips as that has windows.
+        wanted_bytes = max(self._kept_bytes, self._message_end or 0) - self._renamed_bytes
+        credit = max(0, wanted_bytes - self._credited_bytes)
+        self._credited_bytes += credit
+        return credit
 
     def credit_sent(self, size: int) -> int:
         """Return how many bytes to credit, now that a replica has taken `size`."""

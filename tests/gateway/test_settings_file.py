@@ -50,6 +50,7 @@ def test_settings_reach_a_worker_unchanged() -> None:
         ("limits:", ":1: limits: expected object, got null"),
         ("limits: {header_bytes: 100000}", ":1: limits.header_bytes_hard: below header_bytes"),
         ("limits: {request_bytes: 999999999}", ":1: limits.buffered_bytes: below request_bytes"),
+        ("limits: {stream_window_bytes: 2140000000}", ":1: limits.stream_window_bytes: with request_bytes more"),
         ("connect: {backoff_base_s: 9}", ":1: connect.backoff_max_s: below backoff_base_s"),
         ("workers: 0", ":1: workers: expected int >= 1"),
         ("log_level: loud", ":1: log_level: 'loud' is not one of debug, info, warning, error"),

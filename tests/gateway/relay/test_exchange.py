@@ -665,3 +665,15 @@ async def test_what_is_over_is_freed_without_the_garbage_collector(world: World,
 
 def alive() -> int:
     return sum(isinstance(found, Exchange | Attempt) for found in gc.get_objects())
+
+
+async def test_all_of_a_long_prompt_is_asked_for_when_it_begins(world: World) -> None:
+    agent = world.agent()
+    asked = agent.call(body=LONG[:10_000], is_end=False)
+    await world.settle()
+    assert asked.stream is not None
+    assert asked.stream.send_window == Limits().stream_window_bytes + len(LONG) - 10_000
+    asked.send(LONG[10_000:], is_end=True)
+    await world.settle()
+    (seen,) = [request for name in world.names for request in world.requests(name)]
+    assert seen.data == LONG

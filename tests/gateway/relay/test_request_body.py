@@ -67,7 +67,7 @@ def test_the_agent_is_credited_each_byte_once_over_all_attempts(steps: list[tupl
         if is_read:
             found.add(bytes(size))
             read += size
-            credited += found.credit_read(size)
+            credited += found.credit_read()
         elif sent + size <= read:
             sent += size
             credited += found.credit_sent(size)
@@ -146,7 +146,23 @@ def test_what_was_held_in_many_pieces_is_freed_in_several_turns() -> None:
 def test_a_long_stream_is_let_go_once_a_replica_takes_it() -> None:
     found = body(limit_bytes=100, is_message=False)
     found.add(bytes(106))
-    assert found.credit_read(106) == 0, "the agent waits until a replica takes it"
+    assert found.credit_read() == 0, "the agent waits until a replica takes it"
     assert found.is_kept
     found.let_go()
     assert not found.is_kept
+
+
+def test_all_of_a_message_is_asked_for_once_its_length_is_known() -> None:
+    found = body()
+    message = prefixed(bytes(500))
+    found.add(message[:4])
+    assert (found.message(), found.credit_read()) == (None, 4)
+    found.add(message[4:100])
+    assert (found.message(), found.credit_read()) == (None, len(message) - 4)
+    found.add(message[100:])
+    assert (found.message(), found.credit_read()) == (bytes(500), 0)
+    found.replace(bytes(600))
+    found.add(b"of the next one")
+    assert found.credit_read() == 15
+    found.begin_attempt()
+    assert found.credit_sent(sum(map(len, found.chunks))) == 0
