@@ -25,8 +25,6 @@ _HEADERS_EFFORT: Final = 16
 """What a header list costs, and the request that it begins, in frames without either."""
 _EFFORT_BYTES: Final = 32
 """Of a header block, for one such frame: a safe guess, since to decode them, Huffman coded, takes a quarter of it."""
-_LONG_BYTES: Final = 32 * 1024
-"""Of a read: to copy so many costs more than to take a frame alone."""
 _MAX_HEAD: Final = frames.MAX_FRAME_BYTES << 8 | 0xFF
 
 
@@ -104,14 +102,11 @@ class Connection(Control):
             self.has_more = False
             return
         self.received_at = self._clock()
-        position = 0
+        if self._rest:
+            data = self._rest + data
         try:
-            if self._rest:
-                position = self._receive_cut(data)
-            if not position:
-                data = self._rest + data
-                position = self._receive_preface(data) if self._awaits_preface else 0
-            if not (self._awaits_preface or self.has_failed):
+            position = self._receive_preface(data) if self._awaits_preface else 0
+            if not self._awaits_preface:
                 position = self._receive_frames(data, position)
         except ConnectionFault as fault:
             position = len(data)
@@ -126,19 +121,6 @@ class Connection(Control):
     def hold(self, data: bytes) -> None:
         """Take bytes from the socket without looking at them: `receive` does, with what it is given next."""
         self._rest += data
-
-    def _receive_cut(self, data: bytes) -> int:
-        """Where a long read goes on with a frame, take that one alone: behind it nothing has to be joined. Return how
-        many bytes of `data` it had."""
-        rest = self._rest
-        if len(data) < _LONG_BYTES or self._awaits_preface:
-            return 0
-        head, _, _ = _read_head(rest[: frames.HEADER_BYTES] + data[: frames.HEADER_BYTES], 0)
-        missing = frames.HEADER_BYTES + (head >> 8) - len(rest)
-        if not 0 < missing <= len(data):
-            return 0
-        self._receive_frames(rest + data[:missing], 0)
-        return missing
 
     def _receive_preface(self, data: bytes) -> int:
         """Return how many bytes of it have been dealt with."""

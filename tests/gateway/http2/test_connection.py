@@ -1,9 +1,5 @@
 """What an owner asks of a connection and is told by it."""
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from gateway.http2 import frames
 from gateway.http2.frames import ErrorCode, Setting
 from gateway.http2.limits import Limits
@@ -271,43 +267,3 @@ def test_pings_are_answered_and_ours_told_to_the_owner() -> None:
     assert peer.sent() == [Frame(frames.PING, 0, 0, b"12345678")]
     peer.send(ping(b"12345678", frames.ACK))
     assert peer.owner.ping_acks == [b"12345678"]
-
-
-LONG = b"".join((*(data(1, bytes([number]) * 16_384) for number in range(5)), ping(), headers(3, flags=ALL), ping()))
-CUTS = st.integers(0, len(LONG))
-
-
-@given(first=CUTS, second=CUTS, is_held=st.booleans())
-def test_a_long_read_goes_on_where_the_last_one_was_cut(first: int, second: int, is_held: bool) -> None:
-    first, second = sorted((first, second))
-    peer = RawPeer(limits=Limits(stream_window_bytes=2**20, connection_window_bytes=2**20))
-    _, recorder = peer.request()
-    answer: list[Frame] = []
-    if is_held:
-        peer.connection.hold(LONG[:first])
-    else:
-        answer += peer.send(LONG[:first])
-    answer += peer.send(LONG[first:second]) + peer.send(LONG[second:])
-    assert recorder.content == b"".join(bytes([number]) * 16_384 for number in range(5))
-    assert [stream.id for stream, _, _ in peer.owner.requests] == [1, 3]
-    assert len(of_kind(frames.PING, answer)) == 2
-    assert peer.connection.fault is None
-    assert peer.send(ping(b"the last"))[-1].payload == b"the last"
-
-
-@pytest.mark.parametrize("cut", [1, 8, 9, 5_000])
-def test_a_frame_that_was_cut_may_be_wrong_before_a_long_read(cut: int) -> None:
-    long = frames.head(frames.DATA, 0, 1, frames.MAX_FRAME_BYTES + 1) + bytes(70_000)
-    peer = RawPeer()
-    peer.request()
-    answer = peer.send(long[:cut]) + peer.send(long[cut:])
-    assert goaway_codes(answer) == [ErrorCode.FRAME_SIZE_ERROR]
-
-
-def test_nothing_is_looked_at_behind_a_frame_that_ended_the_connection() -> None:
-    peer = RawPeer()
-    _, recorder = peer.request()
-    wrong = frames.frame(frames.PING, 0, 0, bytes(7))
-    peer.send(wrong[:10])
-    assert goaway_codes(peer.send(wrong[10:] + data(1, bytes(16_384)) * 3)) == [ErrorCode.FRAME_SIZE_ERROR]
-    assert not recorder.events
