@@ -73,15 +73,14 @@ unit: tools ## Tests without processes
 test: check ## check, and the tests that start processes
 	$(PYTEST) -n 3 --dist worksteal -m e2e
 
+# HAProxy 2.6 at times loses trailers, or resets a stream whose status it has passed on: what fails may try twice more.
+BEHIND_HAPROXY := $(PYTEST) -m interop tests/interop -k haproxy
+
 .PHONY: test-interop
 test-interop: tools .venv-interop/installed $(INTEROP_NODE)/node_modules/installed ## Agents and proxies of other makers
 	$(BIN)/pyright --project tests/interop
 	$(PYTEST) -m interop tests/interop -k "not haproxy"
-
-# HAProxy at times loses trailers, or resets a stream whose status it has passed on: its cases are not in CI.
-.PHONY: test-haproxy
-test-haproxy: test-interop ## The same agents behind HAProxy
-	$(PYTEST) -m interop tests/interop -k haproxy
+	$(BEHIND_HAPROXY) || $(BEHIND_HAPROXY) --last-failed || $(BEHIND_HAPROXY) --last-failed
 
 .venv-interop/installed: constraints/interop.txt
 	test -x .venv-interop/bin/pip || $(PYTHON) -m venv --clear .venv-interop
@@ -145,8 +144,8 @@ fuzz: .venv/fuzz ## Fuzz the HTTP/2 core by coverage, ten minutes (SECONDS=n for
 	touch $@
 
 .PHONY: soak
-soak: tools ## An hour of cancels, killed replicas and agents that come and go (SECONDS=120 for two minutes, RATE=streams a second)
-	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),inf)
+soak: tools ## An hour of cancels, killed replicas and agents that come and go (SECONDS=120 for two minutes, RATE=streams a second, WRITE=page)
+	$(BIN)/python -m benchmarks.soak --seconds $(or $(SECONDS),3600) --rate $(or $(RATE),inf) $(if $(WRITE),--write $(WRITE))
 
 .PHONY: churn
 churn: tools ## An hour of replicas that join, leave, freeze and die while policies take turns (SECONDS=60 for a minute, SEED=n)

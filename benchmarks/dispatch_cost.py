@@ -29,6 +29,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from benchmarks.marks import Marks
 from benchmarks.overhead.peers.base import Missing
 from benchmarks.overhead.peers.gateway import compiled_environment
 from gateway.dispatch.dispatch import Dispatcher, pushback
@@ -38,7 +39,7 @@ from gateway.fleet.leases import Lease, Ledger, LocalCounters
 from gateway.policies import POLICIES, build
 from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapshot, Usage
 
-BEGIN, END = "<!-- dispatch: written by make bench-dispatch -->", "<!-- dispatch: end -->"
+_MARKS = Marks("dispatch", "make bench-dispatch")
 MODEL = "model"
 SCOPE = (MODEL, "", "")
 WITH_SESSION = 10
@@ -137,22 +138,18 @@ def scale(requests: int) -> None:
         total += number * number % 7
 
 
-def written(page: str, found: Mapping[str, Times]) -> str:
-    """Return the page with these figures, by build, between its marks. Raises ValueError without."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"there is no place for the report: {BEGIN} ... {END}")
+def report(found: Mapping[str, Times]) -> str:
+    """Return these figures, by build, for the page."""
     how = (
         f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()} ({platform.python_compiler()}), load "
         f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores. CPU us, lowest of all runs (median). The last row is ten "
         "turns of `total += number * number % 7`, before each run: how fast the machine was."
     )
-    parts = [begin, how]
+    parts = [how]
     for build_name, times in found.items():
         head, *rows = [f"| {' | '.join(row)} |" for row in table(times)]
         parts += [f"{build_name}:", "\n".join((head, "|---" * (len(COLUMNS) + 1) + "|", *rows))]
-    return before + "\n\n".join((*parts, end)) + after
+    return "\n\n".join(parts)
 
 
 def table(times: Times) -> Sequence[Sequence[str]]:
@@ -219,8 +216,7 @@ def main() -> None:
         for row in table(times):
             print(f"{row[0]:26}" + "".join(f"{each:>18}" for each in row[1:]))
     if arguments.write is not None:
-        page = arguments.write.read_text(encoding="utf-8")
-        arguments.write.write_text(written(page, found), encoding="utf-8")
+        _MARKS.write(arguments.write, report(found))
 
 
 if __name__ == "__main__":

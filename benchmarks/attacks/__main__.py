@@ -18,10 +18,11 @@ from benchmarks.attacks.attacks import ATTACKS
 from benchmarks.attacks.figures import Pair, report, wrong
 from benchmarks.attacks.siege import ATTACKED_MODEL, MODEL, Outcome, Siege
 from benchmarks.cluster import Cluster, Plan
+from benchmarks.marks import Marks
 from benchmarks.overhead.machine import Watch, cores, pinned
 from benchmarks.processes import Processes
 
-BEGIN, END = "<!-- attacks: written by make bench-attacks -->", "<!-- attacks: end -->"
+_MARKS = Marks("attacks", "make bench-attacks")
 _SIMULATED = ("--engine", "simulated", "--speedup", "20")
 _WARM_UP_S = 3.0
 _SETTLE_S = 0.1
@@ -42,12 +43,6 @@ async def _measure(siege: Siege, names: Sequence[str], rounds: int, seconds: flo
             pairs[name].append(Pair(outcomes[None], outcomes[name]))
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
     return pairs
-
-
-def _write(page: Path, text: str) -> None:
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def main() -> int:
@@ -72,7 +67,7 @@ def main() -> int:
     table = report(pairs, watch.machine(), began_at)
     print(table)
     if arguments.write:
-        _write(arguments.write, table)
+        _MARKS.write(arguments.write, table)
     for what in (found := wrong(pairs)):
         print(what, file=sys.stderr)
     return 1 if found else 0

@@ -53,7 +53,7 @@ def _measure(arguments: argparse.Namespace) -> Run:
         peers=arguments.peers or [peer for peer in PEERS if peer != FLOOR or arguments.full],
         shapes=arguments.shapes,
         rounds=arguments.rounds or (1 if is_quick else 10 if arguments.full else 5),
-        idle_rounds=1 if is_quick else 5 if arguments.full else 2,
+        idle_rounds=1 if is_quick else 5,
         idle_streams=200 if is_quick else _IDLE_STREAMS,
         idle_connections=50 if is_quick else _IDLE_CONNECTIONS,
         is_quick=is_quick,
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="5 unless told")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="does it work? The figures say nothing")
-    size.add_argument("--full", action="store_true", help="all peers, 10 rounds, 5 of idle streams")
+    size.add_argument("--full", action="store_true", help="all peers, 10 rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw results there")
     parser.add_argument("--write", type=Path, metavar="DOCS", help="write results, plots and report into this folder")
     parser.add_argument("--report", type=Path, metavar="FILE", help="report on raw results, and measure nothing")

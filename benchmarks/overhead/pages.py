@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.overhead import plots, results
 from benchmarks.overhead.figures import Figures
-from benchmarks.overhead.report import BEGIN, END, PAGE, replaced, report
+from benchmarks.overhead.report import MARKS, PAGE, report
 from benchmarks.overhead.results import Run
 
 FOLDER = "benchmarks"
@@ -20,5 +20,7 @@ def write(run: Run, docs: Path) -> list[Path]:
     drawn = plots.draw(figures, folder)
     page = docs / PAGE
     text = report(figures, [(title, f"{FOLDER}/{file.name}") for title, file in drawn if file.suffix == ".svg"])
-    page.write_text(replaced(page.read_text(encoding="utf-8") if page.exists() else f"{BEGIN}\n{END}\n", text))
+    if not page.exists():
+        page.write_text(f"{MARKS.begin}\n{MARKS.end}\n", encoding="utf-8")
+    MARKS.write(page, text)
     return [raw, page, *(file for _, file in drawn)]

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from benchmarks.marks import Marks
 from benchmarks.overhead.figures import DIRECT, Figures, Spread
 from benchmarks.overhead.targets import targets
 
 PAGE = "benchmarks.md"
-BEGIN, END = "<!-- overhead: written by make bench-overhead -->", "<!-- overhead: end -->"
+MARKS = Marks("overhead", "make bench-overhead")
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 
@@ -24,15 +25,6 @@ def report(figures: Figures, plots: Sequence[tuple[str, str]] = ()) -> str:
     parts = [_how(figures), *(f"![{title}]({file})" for title, file in plots)]
     parts += [f"### {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
-
-
-def replaced(page: str, text: str) -> str:
-    """Return the page with another text between the marks. Raises ValueError when it has none."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE} has no place for the report: {BEGIN} ... {END}")
-    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def _how(figures: Figures) -> str:

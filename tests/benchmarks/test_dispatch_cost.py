@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from benchmarks import prefix_cost
-from benchmarks.dispatch_cost import BEGIN, COLUMNS, END, POLICY_NAMES, Deciding, measure, run_times_us, table, written
+from benchmarks.dispatch_cost import COLUMNS, POLICY_NAMES, Deciding, measure, report, run_times_us, table
 
 
 @pytest.mark.parametrize("policy", POLICY_NAMES)
@@ -25,14 +25,10 @@ def test_a_row_has_a_cell_for_each_size() -> None:
     assert len(times["`random`"]["pick 8"]) == 2
 
 
-def test_only_what_is_between_the_marks_is_written() -> None:
-    page = f"before\n{BEGIN}\nold\n{END}\nafter"
-    new = written(page, {"Interpreted": {"`random`": {COLUMNS[0]: [1.0, 1.2]}}})
-    assert new.startswith(f"before\n{BEGIN}\n")
-    assert "\n\nInterpreted:\n\n| policy | pick 8 |" in new
-    assert new.endswith(f"|---|---|---|---|---|\n| `random` | 1.0 (1.1) |  |  |  |\n\n{END}\nafter")
-    with pytest.raises(ValueError, match="no place"):
-        written("a page without marks", {})
+def test_the_report_has_a_table_for_each_build() -> None:
+    text = report({"Interpreted": {"`random`": {COLUMNS[0]: [1.0, 1.2]}}})
+    assert "\n\nInterpreted:\n\n| policy | pick 8 |" in text
+    assert text.endswith("|---|---|---|---|---|\n| `random` | 1.0 (1.1) |  |  |  |")
 
 
 def test_measures_the_prefix_index() -> None:

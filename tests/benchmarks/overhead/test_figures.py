@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from benchmarks.overhead.figures import Figures
 from benchmarks.overhead.latency import histogram
 from benchmarks.overhead.machine import Machine, Memory
-from benchmarks.overhead.report import BEGIN, END, replaced, report
+from benchmarks.overhead.report import report
 from benchmarks.overhead.results import Idle, Measured, Run
 from benchmarks.overhead.targets import targets
 from benchmarks.overhead.tasks import Result
@@ -88,10 +88,3 @@ def test_the_report_says_what_is_missing_and_who_else_was_busy() -> None:
     assert "- nginx: not installed here" in text
     assert "25% of the machine" in text
     assert "| paced, 64 streams | 10.5 (10.0 - 11.0) |" in text
-
-
-def test_only_what_is_between_the_marks_is_replaced() -> None:
-    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert replaced(page, "new") == f"before\n{BEGIN}\n\nnew\n{END}\nafter\n"
-    with pytest.raises(ValueError, match="no place for the report"):
-        replaced("a page without marks", "new")
