@@ -104,6 +104,7 @@ REPLICAS: Mapping[str, Sequence[str]] = {
     "grpc-js": (NODE, str(HERE / "node" / "replica.js")),
     "grpclib": (OTHER_PYTHON, str(PYTHON / "grpclib_replica.py")),
 }
+"""connectrpc answers gRPC only through pyvoy, whose HTTP/2 is Envoy's."""
 
 
 def start_agent(name: str, descriptor_set: Path) -> AgentProcess:
