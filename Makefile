@@ -111,8 +111,9 @@ build/compiled/installed: $(HOT_SOURCES) | .venv/tools
 	touch $@
 
 .PHONY: test-compiled
-test-compiled: compiled ## The unit tests of what is compiled, on the compiled modules, and a million lease events
+test-compiled: compiled ## The tests of what is compiled, on the compiled modules: units, a million lease events, whole gateways
 	LEASE_EVENTS=1000000 $(COMPILED) $(PYTEST) tests/compiled tests/gateway/http2 tests/gateway/rpc tests/gateway/relay tests/gateway/fleet tests/gateway/dispatch tests/gateway/dialects tests/gateway/policies tests/gateway/test_view_columns.py
+	$(COMPILED) $(PYTEST) -n 3 --dist worksteal -m e2e tests/end_to_end
 
 .PHONY: proto
 proto: tools ## Generate the code for proto/ again

@@ -230,7 +230,9 @@ def test_unimplemented_service(opaque: At) -> None:
 
 # HAProxy 2.6 ends some of grpc-js's streams without their trailers when others of the connection are cancelled, as much
 # with a replica right behind it as with the gateway.
-@pytest.mark.parametrize("target", [*REPLICAS_OVER_ALL, "behind gateway", "behind envoy", "behind nginx"], indirect=True)
+@pytest.mark.parametrize(
+    "target", [*REPLICAS_OVER_ALL, *(f"behind {name}" for name in ("gateway", "envoy", "nginx"))], indirect=True
+)
 async def test_rpc_soak(opaque: At, target: Target) -> None:
     """Many at once, of every kind, some cancelled; and again."""
     mixed = [
