@@ -1,9 +1,10 @@
 """`inference-gateway serve --workers N`: real workers, agents on connections of their own."""
 
 import asyncio
+import json
 import os
 import signal
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -39,25 +40,30 @@ class Crowd:
 
     async def until_shared(self, connections: int, workers: int) -> None:
         """Return when so many connections are known, and each worker has its share of them."""
-        async with asyncio.timeout(30):
-            while self._connections() != [connections // workers] * workers:
-                await asyncio.sleep(0.05)
+        share = connections // workers
+        await self.until(lambda: [self.connections(worker) for worker in self.workers()] == [share] * workers)
 
-    def _connections(self) -> list[int]:
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.02)
+
+    def connections(self, worker: psutil.Process) -> int:
+        """How many agents' connections this worker has."""
         port = int(self.gateway.program.address.rpartition(":")[2])
-        return [
-            sum(each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections())
-            for worker in self.workers()
-        ]
+        return sum(
+            each.laddr.port == port and each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections()
+        )
 
 
 @asynccontextmanager
 async def crowd(
-    tmp_path: Path, workers: int, agents: int, *arguments: str, replicas: int = 1
+    tmp_path: Path, workers: int, agents: int, *arguments: str, replicas: int = 1, more: Mapping[str, object] = {}
 ) -> AsyncGenerator[Crowd, None]:
+    """`more` settings."""
     settings = tmp_path / "gateway.yaml"
     # On a busy machine a worker may need long to start, and be silent for seconds.
-    settings.write_text("{worker_silence_s: 4}")
+    settings.write_text(json.dumps({"worker_silence_s": 4, **more}))
     async with AsyncExitStack() as stack:
         command = replica_arguments("127.0.0.1:0", "--speedup", "1")
         programs = [
@@ -132,6 +138,27 @@ async def test_a_worker_that_crashes_or_freezes_is_replaced_while_the_others_ser
         assert (await them.gateway.metrics())[("inference_gateway_lease_audit",)] == 0
 
 
+async def test_agents_that_crowd_one_worker_spread_again_as_their_connections_grow_old(tmp_path: Path) -> None:
+    aging = {"max_age_s": 1.0, "max_age_jitter": 0.5, "max_age_grace_s": 60}
+    async with crowd(tmp_path, 2, 6, more={"agent_connections": aging}) as them:
+        victim, survivor = them.workers()
+        os.kill(victim.pid, signal.SIGKILL)
+        await them.until(lambda: len(them.workers()) == 2 and victim not in them.workers())
+        # Until all agents are at the other one.
+        (newcomer,) = (worker for worker in them.workers() if worker != survivor)
+        os.kill(newcomer.pid, signal.SIGSTOP)
+        async with asyncio.TaskGroup() as tasks:
+            is_over = asyncio.Event()
+            asking = [tasks.create_task(ask_again_and_again(agent, is_over)) for agent in them.agents]
+            await them.until(lambda: them.connections(survivor) == 6)
+            assert them.connections(newcomer) == 0
+            os.kill(newcomer.pid, signal.SIGCONT)
+            await them.until(lambda: are_even(them.connections(survivor), them.connections(newcomer)))
+            is_over.set()
+        assert all(each.result() > 0 for each in asking)
+        assert them.workers() == [survivor, newcomer]
+
+
 async def test_a_prefix_that_one_worker_has_learnt_routes_requests_that_reach_the_other(tmp_path: Path) -> None:
     async with crowd(tmp_path, 2, 3, "--policy", "prefix_affinity", replicas=3) as them:
         for agent in them.agents:
@@ -147,6 +174,20 @@ async def test_a_prefix_that_one_worker_has_learnt_routes_requests_that_reach_th
             lambda metrics: metrics[("inference_gateway_prefix_index_blocks",)] == 2 * blocks
         )
         assert [await cached_tokens(agent, prompt) > 600 for agent in others for prompt in prompts] == [True] * 12
+
+
+def are_even(first: int, second: int) -> bool:
+    """Six connections; at this instant one of them may be between its end and the next."""
+    return abs(first - second) <= 1 and first + second >= 5
+
+
+async def ask_again_and_again(agent: Gateway, is_over: asyncio.Event) -> int:
+    """Return how many streams there were, one at a time. Raises AioRpcError unless each ends OK."""
+    count = 0
+    while not is_over.is_set():
+        await rest_of(await agent.generate(tokens=20))
+        count += 1
+    return count
 
 
 async def cached_tokens(agent: Gateway, prompt: Sequence[int]) -> int:
