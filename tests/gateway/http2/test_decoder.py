@@ -6,6 +6,7 @@ from hpack.struct import NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import Limit
 from gateway.http2.codec import EMPTY_TABLE, BlockCache, HeaderEncoder
 from gateway.http2.decoder import HeaderDecoder
 from gateway.http2.frames import ConnectionFault, ErrorCode
@@ -145,3 +146,17 @@ def test_a_list_that_inflates_beyond_the_limit_ends_the_connection() -> None:
     peer, ours = hpack.Encoder(), decoder(limit=10_000)
     ours.decode(peer.encode([(b"a", b"x" * 1_000)]))
     assert fault_of(peer.encode([(b"a", b"x" * 1_000)] * 20), ours) is ErrorCode.ENHANCE_YOUR_CALM
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), min_size=1, max_size=5))
+def test_a_list_of_exactly_the_limit_is_decoded_and_one_of_a_byte_more_is_not(fields: list[Field]) -> None:
+    list_bytes = sum(len(name) + len(value) + 32 for name, value in fields)
+    for makes_table in (True, False):
+        peer, exact, tight = hpack.Encoder(), decoder(limit=list_bytes), decoder(limit=list_bytes - 1)
+        blocks = [peer.encode(fields), peer.encode(fields)] if makes_table else [HeaderEncoder().encode(fields)]
+        for block in blocks:
+            decoded = exact.decode(block)
+            assert (decoded, decoded.list_bytes) == (fields, list_bytes)
+        with pytest.raises(ConnectionFault) as fault:
+            tight.decode(blocks[0])
+        assert (fault.value.code, fault.value.limit) == (ErrorCode.ENHANCE_YOUR_CALM, Limit.HEADER_BYTES_HARD)

@@ -480,15 +480,6 @@ async def test_what_is_not_served_is_unimplemented(world: World, path: bytes) ->
     world.assert_nothing_is_left()
 
 
-async def test_metadata_above_the_limit_is_answered_on_the_stream(world: World) -> None:
-    agent = world.agent()
-    fat = agent.call(b"/inference.v1.Inference/Generate", None, *[(b"k%d" % i, b"v" * 300) for i in range(30)])
-    asked = agent.call()
-    await world.settle()
-    assert error_info(fat).reason == "METADATA_TOO_LARGE"
-    assert not asked.is_over
-
-
 async def test_both_directions_of_an_opaque_stream_flow_and_half_close(world: World) -> None:
     asked = world.agent().call(OPAQUE, b"", is_end=False)
     await world.settle()

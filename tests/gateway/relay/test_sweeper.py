@@ -36,12 +36,6 @@ async def later(world: World, *seconds: float) -> None:
         await world.settle()
 
 
-def met(world: World) -> dict[str, float]:
-    families = {family.name: family for family in world.registry.dump()}
-    hit = families.get("inference_gateway_limits_hit_total")
-    return {sample.labels[0]: sample.values[0] for sample in hit.samples} if hit else {}
-
-
 async def unread(world: World, agent: Peer, size: int) -> Recorded:
     """A stream of which the agent reads nothing, and so many bytes are waiting."""
     before = sum(len(world.requests(name)) for name in world.names)
@@ -84,7 +78,7 @@ async def test_a_request_that_trickles_is_over_after_a_while() -> None:
         assert not asked.is_ended
         await later(world, 2)
         assert asked.status == Code.DEADLINE_EXCEEDED
-        assert met(world) == {"first_message_timeout_s": 1}
+        assert world.limits_met() == {"first_message_timeout_s": 1}
         world.assert_nothing_is_left()
 
 
@@ -107,7 +101,7 @@ async def test_a_response_that_nobody_reads_is_cancelled_at_both_ends() -> None:
         await later(world, 1, 61)
         assert asked.reset == CALM
         assert world.requests("r0")[0].reset == ErrorCode.CANCEL
-        assert met(world) == {"unread_timeout_s": 1}
+        assert world.limits_met() == {"unread_timeout_s": 1}
         world.assert_nothing_is_left()
 
 
@@ -117,7 +111,7 @@ async def test_the_greediest_streams_of_a_connection_are_cancelled() -> None:
         asked = [await unread(world, agent, size) for size in (30_000, 80_000, 40_000)]
         await later(world)
         assert [each.reset for each in asked] == [None, CALM, None]
-        assert met(world) == {"unread_connection_bytes": 1}
+        assert world.limits_met() == {"unread_connection_bytes": 1}
 
 
 async def test_a_connection_whose_socket_takes_nothing_is_ended() -> None:
@@ -130,7 +124,7 @@ async def test_a_connection_whose_socket_takes_nothing_is_ended() -> None:
         assert not agent.wire.connection.is_closed
         await later(world, 61)
         assert agent.wire.connection.is_closed
-        assert met(world) == {"unread_timeout_s": 1}
+        assert world.limits_met() == {"unread_timeout_s": 1}
         world.assert_nothing_is_left()
 
 
@@ -143,7 +137,7 @@ async def test_an_idle_connection_is_ended_and_one_with_a_stream_is_not() -> Non
         assert idle.goaway == ErrorCode.NO_ERROR
         assert idle.wire.connection.is_closed
         assert busy.goaway is None
-        assert met(world) == {"idle_timeout_s": 1}
+        assert world.limits_met() == {"idle_timeout_s": 1}
 
 
 async def test_an_old_connection_takes_no_new_streams_and_ends_with_its_last() -> None:
@@ -189,7 +183,7 @@ async def test_an_address_gets_no_more_connections_than_its_share() -> None:
         first, second = world.agent(), world.agent()
         await world.settle()
         assert second.wire.connection.is_closed
-        assert met(world) == {"connections_per_address": 1}
+        assert world.limits_met() == {"connections_per_address": 1}
         first.hang_up()
         assert not world.agent().wire.is_cut
 
@@ -213,7 +207,7 @@ async def test_above_the_soft_limit_work_is_refused_and_health_is_not() -> None:
         served = first.call()
         await world.settle()
         assert not served.is_over
-        assert met(world) == {"memory_soft_bytes": 1}
+        assert world.limits_met() == {"memory_soft_bytes": 1}
 
 
 async def test_above_the_hard_limit_the_greediest_connection_ends() -> None:
@@ -225,7 +219,7 @@ async def test_above_the_hard_limit_the_greediest_connection_ends() -> None:
         await world.settle()
         await later(world)
         assert greedy.wire.connection.is_closed
-        assert met(world) == {"memory_hard_bytes": 1}
+        assert world.limits_met() == {"memory_hard_bytes": 1}
         assert not kept.is_over
         assert not world.relay.is_refusing
 

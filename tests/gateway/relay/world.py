@@ -305,6 +305,16 @@ class World:
         """All requests that a replica has seen, over its connections."""
         return [request for peer in self.replicas.get(name, []) for request in peer.requests]
 
+    def all_requests(self) -> list[Recorded]:
+        """What the fleet has seen."""
+        return [request for name in self.names for request in self.requests(name)]
+
+    def limits_met(self) -> dict[str, float]:
+        """inference_gateway_limits_hit_total, by limit."""
+        families = {family.name: family for family in self.registry.dump()}
+        hit = families.get("inference_gateway_limits_hit_total")
+        return {sample.labels[0]: sample.values[0] for sample in hit.samples} if hit else {}
+
     async def settle(self) -> None:
         """Let everything happen that happens without time passing."""
         quiet = 0
