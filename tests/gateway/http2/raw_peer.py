@@ -96,11 +96,13 @@ class Recorder:
     """Receives for one stream, and remembers."""
 
     events: list[tuple[object, ...]] = field(default_factory=list[tuple[object, ...]])
+    header_lists: list[Fields] = field(default_factory=list[Fields])
     content: bytes = b""
     sent_bytes: int = 0
 
     def on_headers(self, fields: Fields, is_end: bool) -> None:
         self.events.append(("headers", tuple(fields), is_end))
+        self.header_lists.append(fields)
 
     def on_data(self, data: bytes, start: int, end: int) -> None:
         self.content += data[start + 9 : end]

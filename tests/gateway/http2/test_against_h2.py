@@ -24,7 +24,12 @@ from tests.gateway.http2.raw_peer import REQUEST, RESPONSE, TRAILERS, Owner, Rec
 LIMITS = Limits(streams=50, stream_window_bytes=70_000, connection_window_bytes=100_000)
 SIZES = st.sampled_from([0, 1, 100, 16_384, 40_000])
 METADATA = st.sampled_from(
-    [(), ((b"key", b"v" * 300),), ((b"a-bin", b"AAEC"), (b"a-bin", b"")), ((b"big", b"x" * 20_000),)]
+    [
+        (),
+        ((b"key", b"v" * 300),),
+        ((b"a-bin", b"AAEC"), (b"key", b"1"), (b"a-bin", b""), (b"key", b"1")),
+        ((b"big", b"x" * 20_000),),
+    ]
 )
 CANCEL = ErrorCode.CANCEL
 
@@ -53,6 +58,11 @@ class Talk:
     uncredited: int = 0
     """Of what it received, by the connection under test."""
     peer_uncredited: int = 0
+    said_fields: list[Fields] = field(default_factory=list[Fields])
+    """Header lists, in order."""
+    heard_fields: list[Fields] = field(default_factory=list[Fields])
+    peer_said_fields: list[Fields] = field(default_factory=list[Fields])
+    peer_heard_fields: list[Fields] = field(default_factory=list[Fields])
 
 
 class Duel(RuleBasedStateMachine):
@@ -84,9 +94,10 @@ class Duel(RuleBasedStateMachine):
             self._peer_sees(event)
 
     def _meet_requests(self) -> None:
-        for stream, _, _ in self.owner.requests:
+        for stream, fields, _ in self.owner.requests:
             talk = self.talks[stream.id]
             talk.stream = stream
+            talk.heard_fields.append(fields)
             assert isinstance(stream.receiver, Recorder)
             talk.heard = stream.receiver
         self.owner.requests.clear()
@@ -97,8 +108,9 @@ class Duel(RuleBasedStateMachine):
         stream_id = getattr(event, "stream_id", None)
         talk = self.talks.get(stream_id) if isinstance(stream_id, int) else None
         match event:
-            case h2e.RequestReceived():
+            case h2e.RequestReceived() | h2e.ResponseReceived() | h2e.TrailersReceived():
                 assert talk is not None
+                talk.peer_heard_fields.append([(bytes(name), bytes(value)) for name, value in event.headers or ()])
             case h2e.DataReceived(data=data, flow_controlled_length=length) if talk:
                 talk.peer_heard += data
                 talk.peer_uncredited += length or 0
@@ -120,8 +132,8 @@ class Duel(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_server and len(self.talks) < 8)
     @rule(is_end=st.booleans(), metadata=METADATA)
     def we_open(self, is_end: bool, metadata: Fields) -> None:
-        talk = Talk(has_begun=True, has_ended=is_end)
-        talk.stream = self.ours.open_stream([*REQUEST, *metadata], talk.heard, is_end=is_end)
+        talk = Talk(has_begun=True, has_ended=is_end, said_fields=[[*REQUEST, *metadata]])
+        talk.stream = self.ours.open_stream(talk.said_fields[0], talk.heard, is_end=is_end)
         self.talks[talk.stream.id] = talk
 
     @rule(data=st.data(), metadata=METADATA)
@@ -130,7 +142,8 @@ class Duel(RuleBasedStateMachine):
             talk = data.draw(st.sampled_from(talks))
             assert talk.stream
             talk.has_begun = True
-            self.ours.send_headers(talk.stream, [*RESPONSE, *metadata])
+            talk.said_fields.append([*RESPONSE, *metadata])
+            self.ours.send_headers(talk.stream, talk.said_fields[-1])
 
     @rule(data=st.data(), size=SIZES, is_end=st.booleans())
     def we_send(self, data: st.DataObject, size: int, is_end: bool) -> None:
@@ -142,13 +155,14 @@ class Duel(RuleBasedStateMachine):
             talk.has_ended = is_end
             self.ours.send_data(talk.stream, payload, is_end=is_end)
 
-    @rule(data=st.data())
-    def we_end_by_trailers(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), metadata=METADATA)
+    def we_end_by_trailers(self, data: st.DataObject, metadata: Fields) -> None:
         if talks := self._our_turn(lambda talk: talk.has_begun and not talk.has_ended):
             talk = data.draw(st.sampled_from(talks))
             assert talk.stream
             talk.has_ended = True
-            self.ours.send_headers(talk.stream, TRAILERS, is_end=True)
+            talk.said_fields.append([*TRAILERS, *metadata])
+            self.ours.send_headers(talk.stream, talk.said_fields[-1], is_end=True)
 
     @rule(data=st.data())
     def we_cancel(self, data: st.DataObject) -> None:
@@ -184,17 +198,29 @@ class Duel(RuleBasedStateMachine):
     @rule(is_end=st.booleans(), metadata=METADATA)
     def peer_opens(self, is_end: bool, metadata: Fields) -> None:
         stream_id = self.peer.get_next_available_stream_id()
-        self.talks[stream_id] = Talk(peer_has_begun=True, peer_has_ended=is_end)
-        self.peer.send_headers(stream_id, [*REQUEST, *metadata], end_stream=is_end)
+        fields = [*REQUEST, *metadata]
+        self.talks[stream_id] = Talk(peer_has_begun=True, peer_has_ended=is_end, peer_said_fields=[fields])
+        self.peer.send_headers(stream_id, fields, end_stream=is_end)
 
-    @rule(data=st.data(), is_end=st.booleans())
-    def peer_answers(self, data: st.DataObject, is_end: bool) -> None:
+    @rule(data=st.data(), metadata=METADATA, is_end=st.booleans())
+    def peer_answers(self, data: st.DataObject, metadata: Fields, is_end: bool) -> None:
         ready = self._peer_turn(lambda talk: not talk.peer_has_begun)
         if ready := [stream_id for stream_id in ready if self._peer_knows(stream_id)]:
             stream_id = data.draw(st.sampled_from(ready))
-            self.talks[stream_id].peer_has_begun = True
-            self.talks[stream_id].peer_has_ended = is_end
-            self.peer.send_headers(stream_id, RESPONSE, end_stream=is_end)
+            talk = self.talks[stream_id]
+            talk.peer_has_begun = True
+            talk.peer_has_ended = is_end
+            talk.peer_said_fields.append([*RESPONSE, *metadata])
+            self.peer.send_headers(stream_id, talk.peer_said_fields[-1], end_stream=is_end)
+
+    @rule(data=st.data(), metadata=METADATA)
+    def peer_ends_by_trailers(self, data: st.DataObject, metadata: Fields) -> None:
+        if ready := self._peer_turn(lambda talk: talk.peer_has_begun and not talk.peer_has_ended):
+            stream_id = data.draw(st.sampled_from(ready))
+            talk = self.talks[stream_id]
+            talk.peer_has_ended = True
+            talk.peer_said_fields.append([*TRAILERS, *metadata])
+            self.peer.send_headers(stream_id, talk.peer_said_fields[-1], end_stream=True)
 
     @rule(data=st.data(), size=SIZES, padding=st.sampled_from([None, 0, 7, 255]), is_end=st.booleans())
     def peer_sends(self, data: st.DataObject, size: int, padding: int | None, is_end: bool) -> None:
@@ -257,6 +283,8 @@ class Duel(RuleBasedStateMachine):
         self._compare_windows()
 
     def _compare(self, talk: Talk) -> None:
+        assert talk.peer_heard_fields == talk.said_fields
+        assert [list(fields) for fields in (*talk.heard_fields, *talk.heard.header_lists)] == talk.peer_said_fields
         assert talk.peer_heard == talk.said
         assert talk.heard.content == talk.peer_said
         assert talk.peer_saw_end == talk.has_ended

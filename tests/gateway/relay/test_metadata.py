@@ -1,4 +1,4 @@
-"""Metadata on its way through a relay: exact at its limits."""
+"""Metadata on its way through a relay: exact at its limits, and in the order in which it was sent."""
 
 import hpack
 import pytest
@@ -9,7 +9,7 @@ from gateway.http2.headers import Field, FieldList, Fields
 from gateway.rpc.metadata import decode_binary
 from gateway.rpc.status import Code
 from tests.gateway.relay.conftest import a_world
-from tests.gateway.relay.world import GENERATE, OPAQUE, Peer, Recorded, World, request_fields
+from tests.gateway.relay.world import GENERATE, OPAQUE, Peer, Recorded, World, request_fields, token
 
 pytestmark = pytest.mark.anyio
 
@@ -102,3 +102,42 @@ async def test_what_a_refused_list_put_into_the_table_is_there_for_the_next(worl
     (seen,) = world.all_requests()
     assert [field for field in seen.header_lists[0] if field in LONG] == list(LONG[-9:])
     assert world.limits_met() == {"header_bytes": 1}
+
+
+REPEATED: tuple[Field, ...] = (
+    (b"key", b"2"),
+    (b"trace-bin", b"AAEC"),
+    (b"other", b"x"),
+    (b"key", b"1"),
+    (b"trace-bin", b"/w"),
+    (b"trace-bin", b"AAEC"),
+    (b"key", b"2"),
+    (b"trace-bin", b""),
+)
+CONTENT = (b"content-type", b"application/grpc")
+
+
+@pytest.mark.parametrize("path", [GENERATE, OPAQUE])
+async def test_keys_that_come_twice_stay_in_their_order_both_ways(world: World, path: bytes) -> None:
+    asked = world.agent().call(path, None, *REPEATED)
+    await world.settle()
+    (seen,) = world.all_requests()
+    assert seen.header_lists == [[*request_fields(path), *REPEATED, (b"x-gateway-id", b"g1")]]
+    headers, trailers = [(b":status", b"200"), CONTENT, *REPEATED], [*REPEATED, (b"grpc-status", b"0"), *REPEATED]
+    seen.headers(*headers)
+    seen.send(token("a"))
+    seen.end(*trailers)
+    await world.settle()
+    assert asked.header_lists == [headers, trailers]
+    assert asked.data == token("a")
+
+
+@pytest.mark.parametrize("path", [GENERATE, OPAQUE])
+async def test_so_they_do_where_trailers_are_all_there_is(world: World, path: bytes) -> None:
+    asked = world.agent().call(path)
+    await world.settle()
+    (seen,) = world.all_requests()
+    answer = [(b":status", b"200"), CONTENT, (b"grpc-status", b"3"), *REPEATED]
+    seen.end(*answer)
+    await world.settle()
+    assert asked.header_lists == [answer]
