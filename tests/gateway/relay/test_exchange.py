@@ -427,6 +427,7 @@ async def test_a_request_above_the_limit_is_answered_before_it_has_arrived() -> 
         await world.settle()
         assert error_info(asked).reason == "MESSAGE_TOO_LARGE"
         assert asked.reset == ErrorCode.NO_ERROR
+        assert world.limits_met() == {"request_bytes": 1}
         world.assert_nothing_is_left()
 
 
@@ -439,6 +440,7 @@ async def test_requests_that_are_too_much_together_are_refused() -> None:
         assert not first.is_over
         assert second.status == Code.RESOURCE_EXHAUSTED
         assert error_info(second).reason == "OVERLOADED"
+        assert world.limits_met() == {"buffered_bytes": 1}
         first.cancel()
         await world.settle()
         world.assert_nothing_is_left()

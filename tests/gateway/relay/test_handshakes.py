@@ -63,6 +63,7 @@ async def test_one_that_is_not_done_in_time_ends(world: World) -> None:
     await world.advance(world.relay.limits.handshake_timeout_s)
     assert agent.wire.connection.is_closed
     assert (counted(world), under_way(world)) == ({"timeout": 1}, 0)
+    assert world.limits_met() == {"handshake_timeout_s": 1}
 
 
 async def test_of_too_many_the_oldest_ends_and_a_new_one_comes_through() -> None:
@@ -76,6 +77,7 @@ async def test_of_too_many_the_oldest_ends_and_a_new_one_comes_through() -> None
         assert [agent.wire.connection.is_closed for agent in silent] == [True, False, False]
         assert silent[0].goaway == ErrorCode.ENHANCE_YOUR_CALM
         assert counted(world) == {"crowded_out": 1}
+        assert world.limits_met() == {"handshakes": 1}
 
 
 async def test_tls_on_a_plain_port_is_told_once_in_ten_seconds(world: World, caplog: pytest.LogCaptureFixture) -> None:

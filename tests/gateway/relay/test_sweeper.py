@@ -1,6 +1,7 @@
 """Peers that are slow, silent or greedy, found out by looking now and then."""
 
 import pytest
+from msgspec import convert
 from msgspec.structs import fields
 
 from gateway.config import AgentConnectionSettings, LimitSettings
@@ -128,6 +129,27 @@ async def test_a_connection_whose_socket_takes_nothing_is_ended() -> None:
         world.assert_nothing_is_left()
 
 
+async def test_a_connection_whose_answers_nobody_reads_is_ended() -> None:
+    async with a_world(replicas=1, limits=LimitSettings(unread_replies=10)) as world:
+        agent, other = world.agent(), world.agent()
+        agent.call()
+        await world.settle()
+        (seen,) = world.all_requests()
+        agent.wire.connection.pause_writing()
+        for _ in range(10):
+            agent.http2.ping(b"no hurry")
+        await world.settle()
+        assert not agent.wire.connection.is_closed
+        agent.http2.ping(b"no hurry")
+        await world.settle()
+        assert agent.goaway == CALM
+        assert agent.wire.connection.is_closed
+        assert seen.reset == ErrorCode.CANCEL
+        assert not other.wire.connection.is_closed
+        assert world.limits_met() == {"unread_replies": 1}
+        world.assert_nothing_is_left()
+
+
 async def test_an_idle_connection_is_ended_and_one_with_a_stream_is_not() -> None:
     async with a_world() as world:
         idle, busy = world.agent(), world.agent()
@@ -178,12 +200,13 @@ async def test_an_old_connection_whose_agent_does_not_answer_is_closed() -> None
         assert agent.wire.connection.is_closed
 
 
-async def test_an_address_gets_no_more_connections_than_its_share() -> None:
-    async with a_world(limits=LimitSettings(connections_per_address=1)) as world:
+@pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
+async def test_there_are_no_more_connections_than_may_be(limit: str) -> None:
+    async with a_world(limits=convert({limit: 1}, LimitSettings)) as world:
         first, second = world.agent(), world.agent()
         await world.settle()
         assert second.wire.connection.is_closed
-        assert world.limits_met() == {"connections_per_address": 1}
+        assert world.limits_met() == {limit: 1}
         first.hang_up()
         assert not world.agent().wire.is_cut
 
