@@ -57,7 +57,7 @@ class LimitSettings(Strict, frozen=True):
 
     # Connections.
     connections: PositiveInt = 20_000
-    """Of all agents, in each worker; above it new ones are closed."""
+    """Of all agents, over all workers; above it new ones are closed."""
     connections_per_address: PositiveInt = 2_000
     """Of one agent's IP address, in each worker. Agents behind one proxy share theirs."""
     streams_per_connection: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1_000

@@ -44,6 +44,8 @@ class Cell(IntEnum):
     FLEET_VERSION = 5
     """And 1: a row begins with 0."""
     BEATS = 6
+    CONNECTIONS = 7
+    """Of agents."""
 
 
 _CHANGES: Final = 0

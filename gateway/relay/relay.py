@@ -51,6 +51,7 @@ class Relay:
     new_pool: Callable[[str], Pool]
     """From replica id."""
     memory: RequestMemory
+    peers: Peers
     connections: AgentConnectionSettings
     """For those that begin from now on."""
     rng: random.Random
@@ -65,7 +66,6 @@ class Relay:
     agents: set[AgentConnection] = field(default_factory=set["AgentConnection"], init=False)
     pools: dict[str, Pool] = field(default_factory=dict[str, Pool], init=False)
     agent_limits: Limits = field(init=False)
-    peers: Peers = field(init=False)
     is_refusing: bool = field(init=False)
     """Agents hold so much memory that no more work is taken (relay.sweeper)."""
     _idle: "asyncio.Future[None] | None" = field(init=False)
@@ -76,7 +76,6 @@ class Relay:
         self.is_refusing = False
         self._idle = None
         self.clock = self.shared.clock
-        self.peers = Peers(self.limits)
         self.limit(self.limits)
 
     def limit(self, limits: LimitSettings) -> None:

@@ -47,6 +47,7 @@ from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import replica_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
+from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
@@ -127,6 +128,7 @@ class Worker:
             memory=RequestMemory(
                 settings.limits.buffered_bytes, SharedTally(rows, worker_id, Cell.REQUEST_BYTES), shared.turns.wait
             ),
+            peers=Peers(settings.limits, SharedTally(rows, worker_id, Cell.CONNECTIONS)),
             connections=settings.agent_connections,
             rng=self._rng,
         )

@@ -87,15 +87,17 @@ async def crowd(
 
 
 async def test_idle_connections_are_shared_evenly_and_all_workers_are_one_gateway(tmp_path: Path) -> None:
-    async with crowd(tmp_path, 4, 39) as them:
+    async with crowd(tmp_path, 4, 39, more={"limits": {"connections": 40}}) as them:
         for agent in them.agents:
             await agent.channel.channel_ready()
         # With the one that waited for the gateway to be ready.
         await them.until_shared(40, workers=4)
+        await until_closed(them.gateway)
         calls = await them.begin(tokens=200)
         metrics = await them.gateway.metrics()
         assert 0 < in_flight(metrics) <= len(calls)
         assert metrics[("inference_gateway_agent_connections_open",)] == 40
+        assert metrics["inference_gateway_limits_hit_total", "connections"] == 1
         assert {key[1] for key in metrics if key[0] == "inference_gateway_process_resident_bytes"} == {
             *("control", "worker-0", "worker-1", "worker-2", "worker-3")
         }
@@ -174,6 +176,15 @@ async def test_a_prefix_that_one_worker_has_learnt_routes_requests_that_reach_th
             lambda metrics: metrics[("inference_gateway_prefix_index_blocks",)] == 2 * blocks
         )
         assert [await cached_tokens(agent, prompt) > 600 for agent in others for prompt in prompts] == [True] * 12
+
+
+async def until_closed(them: Gateway) -> None:
+    """Connect, and return when the gateway has closed the connection."""
+    host, _, port = them.program.address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with asyncio.timeout(60):
+        await reader.read()
+    writer.close()
 
 
 def are_even(first: int, second: int) -> bool:

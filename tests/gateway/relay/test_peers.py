@@ -4,6 +4,7 @@ import pytest
 
 from gateway.config import LimitSettings
 from gateway.errors import Limit
+from gateway.fleet.shared_counters import Cell, Rows, SharedTally, size_bytes
 from gateway.relay.peers import Peers
 
 
@@ -20,6 +21,22 @@ def test_all_addresses_together_have_so_many() -> None:
     assert [peers.enter(f"10.0.0.{number}") for number in range(3)] == [None, None, Limit.CONNECTIONS]
     peers.leave("10.0.0.0")
     assert peers.enter("10.0.0.3") is None
+
+
+def test_all_workers_together_have_so_many_and_what_one_gives_up_another_may_take() -> None:
+    rows = Rows(memoryview(bytearray(size_bytes(2))), 2)
+    one, other = (
+        Peers(LimitSettings(connections=3), SharedTally(rows, number, Cell.CONNECTIONS)) for number in range(2)
+    )
+    assert [peers.enter("10.0.0.1") for peers in (one, one, other)] == [None] * 3
+    assert [peers.enter("10.0.0.2") for peers in (one, other)] == [Limit.CONNECTIONS] * 2
+    one.leave("10.0.0.1")
+    assert other.enter("10.0.0.2") is None
+    assert one.enter("10.0.0.1") is Limit.CONNECTIONS
+    one.limits = LimitSettings(connections=4)
+    assert one.enter("10.0.0.1") is None
+    rows.bury(1)
+    assert [one.enter("10.0.0.1") for _ in range(3)] == [None, None, Limit.CONNECTIONS]
 
 
 @pytest.mark.parametrize(

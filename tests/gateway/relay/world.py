@@ -30,6 +30,7 @@ from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.handshakes import Handshakes
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
+from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
@@ -278,6 +279,7 @@ class World:
             new_pool=self._replica_pool,
             on_agent_gone=self._on_agent_gone,
             memory=RequestMemory(0),
+            peers=Peers(limits or LimitSettings()),
             connections=connections or AgentConnectionSettings(),
             rng=random.Random(0),
         )
