@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway import logs
 from gateway.config import ConnectSettings
+from gateway.errors import Limit
 from gateway.http2.frames import ErrorCode
 from gateway.relay.replica_connection import ConnectionWatcher, Keepalive, ReplicaConnection
 
@@ -117,6 +118,10 @@ class Pool:
     def on_too_many_pings(self) -> None:
         """The replica permits fewer (gRFC A8): the default of gRPC servers is one in five minutes."""
         self._keepalive = Keepalive(self._keepalive.interval_s * 2, self._keepalive.timeout_s)
+
+    def on_limit(self, limit: Limit) -> None:
+        # The metric counts what agents meet: a replica is named here.
+        _log.warning(logs.line("replica_limit_met", address=self.address, limit=limit.value))
 
     def on_lost(self, connection: ReplicaConnection) -> None:
         if connection not in self._connections:

@@ -29,6 +29,10 @@ class ConnectionWatcher(Protocol):
 
     def on_too_many_pings(self) -> None: ...
 
+    def on_limit(self, limit: Limit) -> None:
+        """The replica has met a limit, and loses the connection."""
+        ...
+
     def on_room(self, connection: "ReplicaConnection") -> None:
         """Streams may have ended, or limits have changed."""
         ...
@@ -99,7 +103,7 @@ class ReplicaConnection(SocketConnection):
             self._watcher.on_too_many_pings()
 
     def on_limit(self, limit: Limit) -> None:
-        """A replica that floods us loses its connection; agents' limits are counted, and it is none."""
+        self._watcher.on_limit(limit)
 
     def cancel(self, stream: Stream) -> None:
         """Leave a stream before its end, and its place to another."""

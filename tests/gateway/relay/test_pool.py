@@ -229,3 +229,17 @@ async def test_closing_tells_who_waits_and_lets_streams_finish(bench: Bench) -> 
     assert running.connection is not None
     assert running.connection.http2.is_draining
     assert not running.connection.is_closing
+
+
+async def test_a_replica_that_floods_loses_its_connection_and_is_named(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.acquire()
+    await bench.answer(10)
+    (connection,) = bench.connector.made
+    burst = Limits().idle_frames.burst
+    connection.data_received(frames.frame(frames.PING, 0, 0, bytes(8)) * (burst - 1))
+    assert not caplog.messages
+    connection.data_received(frames.frame(frames.PING, 0, 0, bytes(8)) * 2)
+    assert caplog.messages == ["event=replica_limit_met address=replica:1 limit=idle_frames"]
+    assert connection.is_closing

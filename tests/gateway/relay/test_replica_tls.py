@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.config import join_address
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.limits import Limits
 from gateway.relay.replica_connection import Connector, ReplicaConnection
@@ -30,6 +31,8 @@ class Pool:
     def on_lost(self, connection: ReplicaConnection) -> None: ...
 
     def on_too_many_pings(self) -> None: ...
+
+    def on_limit(self, limit: Limit) -> None: ...
 
 
 @asynccontextmanager

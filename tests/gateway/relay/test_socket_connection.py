@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.limits import Limits
 from gateway.relay.replica_connection import ReplicaConnection
@@ -25,6 +26,8 @@ class Socket(MemorySocket):
 
 class Watcher:
     def on_too_many_pings(self) -> None: ...
+
+    def on_limit(self, limit: Limit) -> None: ...
     def on_room(self, connection: ReplicaConnection) -> None: ...
     def on_lost(self, connection: ReplicaConnection) -> None: ...
 
