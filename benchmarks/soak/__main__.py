@@ -24,7 +24,7 @@ from benchmarks.soak.watch import MIB, Look, growth, leftovers, look, settled, w
 
 Say = Callable[[str], None]
 
-MARKS = Marks("soak", "make soak WRITE=docs/benchmarks.md")
+_MARKS = Marks("soak", "make soak WRITE=docs/benchmarks.md")
 _SIMULATED = ("--engine", "simulated", "--speedup", "2")
 """Slow enough for streams to be open when their replica is killed."""
 _LOOKS = 30
@@ -126,7 +126,7 @@ def main() -> int:
     for what in wrong:
         print(what, file=sys.stderr)
     if arguments.write:
-        MARKS.write(arguments.write, "\n".join(said + [f"\n**Wrong:** {what}" for what in wrong]))
+        _MARKS.write(arguments.write, "\n".join(said + [f"\n**Wrong:** {what}" for what in wrong]))
     return 1 if wrong else 0
 
 

@@ -27,9 +27,8 @@ GATEWAYS: Final = 256
 """In front of this one, that a worker counts by: a cell with the name of each, then a cell with the count of each."""
 
 _CELL_BYTES: Final = 8
-
-
 _REQUESTS: Final = 3
+"""Each lease asks: a constant costs less than a member of `Cell`."""
 
 
 class Cell(IntEnum):
