@@ -3,9 +3,11 @@
 import logging
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 _PLAIN = re.compile(r"[^\s\"=]+")
+_SELDOM_INTERVAL_S = 10.0
 
 
 def line(event: str, **fields: object) -> str:
@@ -17,6 +19,28 @@ def line(event: str, **fields: object) -> str:
 def _value(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else " ".join(str(value).split())
     return text if _PLAIN.fullmatch(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class Seldom:
+    """Warns of what a peer may bring about as often as it likes: one line in ten seconds for each cause, which says how
+    many there were before it that got none. Causes are few, and ours to name."""
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float]) -> None:
+        """`clock` is monotonic, in seconds."""
+        self._log = log
+        self._clock = clock
+        self._last_at: dict[str, float] = {}
+        self._unlogged: dict[str, int] = {}
+
+    def warn(self, cause: str, event: str, /, **fields: object) -> None:
+        """`event` and `fields` are those of `line`."""
+        now_s = self._clock()
+        last_at = self._last_at.get(cause)
+        if last_at is not None and now_s - last_at < _SELDOM_INTERVAL_S:
+            self._unlogged[cause] = self._unlogged.get(cause, 0) + 1
+            return
+        self._last_at[cause] = now_s
+        self._log.warning(line(event, **fields, unlogged_before=self._unlogged.pop(cause, None)))
 
 
 class _Formatter(logging.Formatter):

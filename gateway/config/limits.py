@@ -1,7 +1,8 @@
 """What one agent, or all together, may take: `settings.limits`.
 
-The metric inference_gateway_limits_hit_total counts who meets a limit, by these names; docs/limits.md says what then
-happens. Defaults are those of trusted proxies, named where they come from.
+The metrics inference_gateway_limits_hit_total and, for replicas, inference_gateway_replica_limits_hit_total count who
+meets a limit, by these names; docs/limits.md says what then happens. Defaults are those of trusted proxies, named where
+they come from.
 """
 
 from typing import Annotated
@@ -74,8 +75,8 @@ class LimitSettings(Strict, frozen=True):
     connection_window_bytes: Window = 16 * MIB
     """Of all requests on one connection."""
 
-    # Floods: who asks for more of what costs time gets ENHANCE_YOUR_CALM. gateway.http2.limits says what counts, and
-    # what earns more.
+    # Floods: who asks for more of what costs time gets ENHANCE_YOUR_CALM, agent or replica. gateway.http2.limits says
+    # what counts, and what earns more.
     continuation_frames: PositiveInt = 16
     """For one header list."""
     resets: RateSettings = RateSettings(burst=1_000, per_s=33)

@@ -11,8 +11,6 @@ from gateway.tls.faults import Cause, HandshakeFault
 
 _log = logging.getLogger(__name__)
 
-_LOG_INTERVAL_S = 10.0
-"""Between two lines for one cause: whoever can connect can fail, as often as they like."""
 _UNREMARKABLE = (Cause.CLOSED, Cause.HTTP1)
 """Balancers look whether the port is open, people and probes ask what is here."""
 
@@ -28,11 +26,9 @@ class Greeted(Protocol):
 class Handshakes:
     def __init__(self, limit: int, registry: Registry, clock: Callable[[], float]) -> None:
         self.limit = limit
-        self._clock = clock
+        self._seldom = logs.Seldom(_log, clock)
         # In order of their beginning.
         self._under_way: dict[Greeted, None] = {}
-        self._last_log_at: dict[Cause, float] = {}
-        self._unlogged = dict.fromkeys(Cause, 0)
         self._gauge = registry.gauge(
             "inference_gateway_handshakes_under_way", "Connections of agents that have not spoken HTTP/2 yet."
         ).child()
@@ -64,15 +60,7 @@ class Handshakes:
 
     def failed(self, fault: HandshakeFault, peer: object) -> None:
         """Count, and log what an operator may want to mend. `peer` is the address, for people."""
-        cause = fault.cause
-        self._failed.child(cause.value).add()
-        if cause in _UNREMARKABLE:
-            return
-        now_s = self._clock()
-        last_at = self._last_log_at.get(cause)
-        if last_at is not None and now_s - last_at < _LOG_INTERVAL_S:
-            self._unlogged[cause] += 1
-            return
-        self._last_log_at[cause] = now_s
-        more, self._unlogged[cause] = self._unlogged[cause] or None, 0
-        _log.warning(logs.line("handshake_failed", cause=cause.value, peer=peer, reason=fault, unlogged_before=more))
+        cause = fault.cause.value
+        self._failed.child(cause).add()
+        if fault.cause not in _UNREMARKABLE:
+            self._seldom.warn(cause, "handshake_failed", cause=cause, peer=peer, reason=fault)

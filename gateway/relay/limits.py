@@ -26,8 +26,19 @@ def agent_limits(limits: LimitSettings) -> Limits:
 
 
 def replica_limits(limits: LimitSettings) -> Limits:
-    """Replicas are trusted, and held to what HTTP/2 asks of everybody."""
-    return Limits(header_list_bytes=limits.header_bytes_hard, stream_window_bytes=limits.response_window_bytes)
+    """Replicas are trusted with long header lists, and have their turn at once; floods are floods."""
+    return Limits(
+        stream_window_bytes=limits.response_window_bytes,
+        header_list_bytes=limits.header_bytes_hard,
+        header_list_max_bytes=4 * limits.header_bytes_hard,
+        continuation_frames=limits.continuation_frames,
+        resets=_rate(limits.resets),
+        soon_s=limits.reset_soon_s,
+        idle_frames=_rate(limits.idle_frames),
+        header_bytes=_rate(limits.header_bytes_rate),
+        settings=_rate(limits.settings_frames),
+        unread_replies=limits.unread_replies,
+    )
 
 
 def _rate(rate: RateSettings) -> Rate:

@@ -73,6 +73,9 @@ class RelayMetrics:
         self._limits = registry.counter(
             name("limits_hit_total"), "Requests refused, streams and connections ended by settings.limits.", "limit"
         )
+        self._replica_limits = registry.counter(
+            name("replica_limits_hit_total"), "Connections to replicas ended by settings.limits.", "replica", "limit"
+        )
 
     def tokens_of(self, replica_id: str) -> TokenMetrics:
         """Return what is counted of one replica's responses."""
@@ -126,6 +129,10 @@ class RelayMetrics:
     def met(self, limit: Limit) -> None:
         """An agent has met a limit: a request was refused, a stream or a connection ended."""
         self._limits.child(limit.value).add(1)
+
+    def replica_met(self, replica_id: str, limit: Limit) -> None:
+        """A replica has met a limit: a connection to it has ended."""
+        self._replica_limits.child(replica_id, limit.value).add(1)
 
 
 _STATUS_NAMES: Final = {str(int(code)): code.name for code in Code}

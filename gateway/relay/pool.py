@@ -33,9 +33,21 @@ class Connector(Protocol):
         ...
 
 
+class PoolWatcher(Protocol):
+    """Is told what a pool finds out (relay.replica_watch)."""
+
+    def on_usable(self, is_usable: bool) -> None:
+        """Whether a stream may come up there at once."""
+        ...
+
+    def on_limit(self, limit: Limit) -> None:
+        """The replica has met a limit, and lost a connection."""
+        ...
+
+
 class Pool:
     """Keeps one connection up and opens more where the replica limits the streams of each. After a failure it tries
-    again by itself, ever more slowly, and says by `on_usable` that it is of no use until that has succeeded."""
+    again by itself, ever more slowly, and tells its watcher that it is of no use until that has succeeded."""
 
     def __init__(
         self,
@@ -44,14 +56,14 @@ class Pool:
         connector: Connector,
         spawn: Callable[[Coroutine[None, None, None]], object],
         rng: random.Random,
-        on_usable: Callable[[bool], None],
+        watcher: PoolWatcher,
     ) -> None:
         self.address = address
         self._settings = settings
         self._connector = connector
         self._spawn = spawn
         self._rng = rng
-        self._on_usable = on_usable
+        self._watcher = watcher
         self._connections: list[ReplicaConnection] = []
         self._waiting: deque[Acquirer] = deque()
         self._is_connecting = False
@@ -120,8 +132,7 @@ class Pool:
         self._keepalive = Keepalive(self._keepalive.interval_s * 2, self._keepalive.timeout_s)
 
     def on_limit(self, limit: Limit) -> None:
-        # The metric counts what agents meet: a replica is named here.
-        _log.warning(logs.line("replica_limit_met", address=self.address, limit=limit.value))
+        self._watcher.on_limit(limit)
 
     def on_lost(self, connection: ReplicaConnection) -> None:
         if connection not in self._connections:
@@ -130,7 +141,7 @@ class Pool:
         if not self._with_room() and not self._is_closed:
             # Untried after a farewell; else not to be used until a new connection is up.
             if not connection.http2.is_draining or connection.http2.fault is not None:
-                self._on_usable(False)
+                self._watcher.on_usable(False)
             self.warm()
 
     # Ours.
@@ -168,7 +179,7 @@ class Pool:
         finally:
             self._is_connecting = False
         if not self._is_closed:
-            self._on_usable(True)
+            self._watcher.on_usable(True)
             self._serve()
 
     async def _connect_once(self) -> ReplicaConnection:
@@ -184,7 +195,7 @@ class Pool:
         self._failures += 1
         if self._failures == 1:
             _log.warning(logs.line("connect_failed", address=self.address, reason=message))
-        self._on_usable(False)
+        self._watcher.on_usable(False)
         self._fail_waiting(message)
 
     async def _pause(self) -> None:

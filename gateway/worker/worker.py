@@ -48,9 +48,10 @@ from gateway.relay.limits import replica_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.peers import Peers
-from gateway.relay.pool import Pool
+from gateway.relay.pool import Pool, PoolWatcher
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
+from gateway.relay.replica_watch import ControlWatch, ReplicaWatch
 from gateway.relay.socket_connection import Shared
 from gateway.relay.sweeper import SWEEP_INTERVAL_S, Sweeper
 from gateway.relay.tls_socket import TlsSocket
@@ -122,7 +123,7 @@ class Worker:
             pushback=self._pushback,
             gateway_id=(GATEWAY_ID, configure.gateway_id.encode("ascii")),
             own_load=OwnLoad(self._fleet, rows, worker_id, configure.gateway_id),
-            control=self._pool(configure.control_address, lambda is_usable: None),
+            control=self._pool(configure.control_address, ControlWatch()),
             new_pool=self._replica_pool,
             on_agent_gone=self._presence.connection_ended,
             memory=RequestMemory(
@@ -251,10 +252,10 @@ class Worker:
     def _replica_pool(self, replica_id: str) -> Pool:
         record = self._fleet.record(replica_id)
         assert record is not None
-        return self._pool(record.address, lambda is_usable: self._fleet.set_reachable(replica_id, is_usable))
+        return self._pool(record.address, ReplicaWatch(replica_id, self._fleet, self._metrics, time.monotonic))
 
-    def _pool(self, address: str, on_usable: Callable[[bool], None]) -> Pool:
-        return Pool(address, self._settings.connect, self._connector, self._spawn, self._rng, on_usable)
+    def _pool(self, address: str, watcher: PoolWatcher) -> Pool:
+        return Pool(address, self._settings.connect, self._connector, self._spawn, self._rng, watcher)
 
     def _on_news(self) -> None:
         self._loop.call_later(NEWS_INTERVAL_S, lambda: self._send(PromptsRead(self._news.take())))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.config import ConnectSettings
+from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.frames import Setting
 from gateway.http2.limits import Limits
@@ -76,10 +77,19 @@ class Bench:
     def __init__(self, tasks: asyncio.TaskGroup) -> None:
         self.connector = FakeConnector()
         self.usable: list[bool] = []
+        self.limits: list[Limit] = []
         settings = ConnectSettings(backoff_base_s=0.001, backoff_max_s=0.002)
         rng = random.Random(1)
         spawn: Any = tasks.create_task
-        self.pool = Pool("replica:1", settings, self.connector, spawn, rng, self.usable.append)
+        self.pool = Pool("replica:1", settings, self.connector, spawn, rng, self)
+
+    # PoolWatcher.
+
+    def on_usable(self, is_usable: bool) -> None:
+        self.usable.append(is_usable)
+
+    def on_limit(self, limit: Limit) -> None:
+        self.limits.append(limit)
 
     def acquire(self) -> Waiter:
         waiter = Waiter()
@@ -231,15 +241,13 @@ async def test_closing_tells_who_waits_and_lets_streams_finish(bench: Bench) -> 
     assert not running.connection.is_closing
 
 
-async def test_a_replica_that_floods_loses_its_connection_and_is_named(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_replica_that_floods_loses_its_connection_and_the_watcher_is_told(bench: Bench) -> None:
     bench.acquire()
     await bench.answer(10)
     (connection,) = bench.connector.made
     burst = Limits().idle_frames.burst
     connection.data_received(frames.frame(frames.PING, 0, 0, bytes(8)) * (burst - 1))
-    assert not caplog.messages
+    assert not bench.limits
     connection.data_received(frames.frame(frames.PING, 0, 0, bytes(8)) * 2)
-    assert caplog.messages == ["event=replica_limit_met address=replica:1 limit=idle_frames"]
+    assert bench.limits == [Limit.IDLE_FRAMES]
     assert connection.is_closing

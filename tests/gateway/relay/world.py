@@ -28,12 +28,14 @@ from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.handshakes import Handshakes
+from gateway.relay.limits import replica_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.peers import Peers
-from gateway.relay.pool import Pool
+from gateway.relay.pool import Pool, PoolWatcher
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
+from gateway.relay.replica_watch import ControlWatch, ReplicaWatch
 from gateway.relay.socket_connection import Shared, SocketConnection
 from gateway.relay.witness import Witness
 from gateway.rpc.framing import prefixed
@@ -275,7 +277,7 @@ class World:
             pushback=lambda: 1.0,
             gateway_id=(b"x-gateway-id", b"g1"),
             own_load=OwnLoad(self.fleet, Rows(memoryview(bytearray(size_bytes(1))), 1), 0, "0123456789abcdef"),
-            control=self._pool("control", lambda is_usable: None),
+            control=self._pool("control", ControlWatch()),
             new_pool=self._replica_pool,
             on_agent_gone=self._on_agent_gone,
             memory=RequestMemory(0),
@@ -353,7 +355,7 @@ class World:
         if address in self.refusing:
             raise ConnectionRefusedError("nobody listens")
         ready = asyncio.get_running_loop().create_future()
-        connection = ReplicaConnection(self._shared, Limits(), watcher, ready)
+        connection = ReplicaConnection(self._shared, replica_limits(self.relay.limits), watcher, ready)
         peer = Peer(is_server=True, limits=self.replica_limits)
         self.replicas.setdefault(address, []).append(peer)
         self._wire(connection, peer)
@@ -371,10 +373,10 @@ class World:
         return timer
 
     def _replica_pool(self, name: str) -> Pool:
-        return self._pool(name, lambda is_usable: self.fleet.set_reachable(name, is_usable))
+        return self._pool(name, ReplicaWatch(name, self.fleet, self.relay.metrics, lambda: self.now_s))
 
-    def _pool(self, name: str, on_usable: Callable[[bool], None]) -> Pool:
-        return Pool(name, ConnectSettings(), self, self._spawn, random.Random(2), on_usable)
+    def _pool(self, name: str, watcher: PoolWatcher) -> Pool:
+        return Pool(name, ConnectSettings(), self, self._spawn, random.Random(2), watcher)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> object:
         return self._tasks.create_task(work)
