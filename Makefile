@@ -131,6 +131,18 @@ bench-overhead: .venv/bench .venv-interop/installed ## What a token, an RPC and 
 bench-dispatch: tools ## What a decision costs, by policy and size of the fleet: docs/benchmarks.md
 	$(BIN)/python -m benchmarks.dispatch_cost --write docs/benchmarks.md
 
+.PHONY: bench-prefix
+bench-prefix: tools ## What the prefix index costs, by length of the prompt and size of the fleet: docs/benchmarks.md
+	$(BIN)/python -m benchmarks.prefix_cost --write docs/benchmarks.md
+
+.PHONY: bench-reports
+bench-reports: tools ## What load reports cost control and a worker, five minutes: docs/benchmarks.md
+	$(BIN)/python -m benchmarks.reports_cost --write docs/benchmarks.md
+
+.PHONY: bench-http2
+bench-http2: tools ## What the HTTP/2 core takes for a frame and for a call: docs/benchmarks.md
+	$(BIN)/python -m benchmarks.http2_cost --write docs/benchmarks.md
+
 .venv/bench: constraints/bench.txt | .venv/tools
 	$(PIP) install --no-compile --require-hashes --only-binary :all: --requirement $<
 	touch $@

@@ -16,7 +16,6 @@ import argparse
 import gc
 import json
 import os
-import platform
 import random
 import statistics
 import subprocess
@@ -24,12 +23,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from benchmarks.marks import Marks
+from benchmarks.marks import Marks, table
+from benchmarks.overhead.machine import Watch
 from benchmarks.overhead.peers.base import Missing
 from benchmarks.overhead.peers.gateway import compiled_environment
 from gateway.dispatch.dispatch import Dispatcher, pushback
@@ -117,8 +116,8 @@ def _row(replica_id: str) -> ReplicaRecord:
 
 
 def cell(times_us: Sequence[float]) -> str:
-    """Return the lowest and the median."""
-    return f"{min(times_us):.1f} ({statistics.median(times_us):.1f})"
+    """Return the lowest and the median, or nothing where there are none."""
+    return f"{min(times_us):.1f} ({statistics.median(times_us):.1f})" if times_us else ""
 
 
 def run_times_us(ask: Callable[[int], None], requests: int, runs: int) -> list[float]:
@@ -140,23 +139,11 @@ def scale(requests: int) -> None:
 
 def report(found: Mapping[str, Times]) -> str:
     """Return these figures, by build, for the page."""
-    how = (
-        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()} ({platform.python_compiler()}), load "
-        f"{os.getloadavg()[0]:.0f} on {os.cpu_count()} cores. CPU us, lowest of all runs (median). The last row is ten "
-        "turns of `total += number * number % 7`, before each run: how fast the machine was."
-    )
-    parts = [how]
+    parts = ["The last row is ten turns of `total += number * number % 7`, before each run: how fast the machine was."]
     for build_name, times in found.items():
-        head, *rows = [f"| {' | '.join(row)} |" for row in table(times)]
-        parts += [f"{build_name}:", "\n".join((head, "|---" * (len(COLUMNS) + 1) + "|", *rows))]
+        rows = ([name, *(cell(each.get(column, ())) for column in COLUMNS)] for name, each in times.items())
+        parts += [f"{build_name}:", table(["policy", *COLUMNS], rows)]
     return "\n\n".join(parts)
-
-
-def table(times: Times) -> Sequence[Sequence[str]]:
-    rows = [
-        [name, *(cell(each[column]) if column in each else "" for column in COLUMNS)] for name, each in times.items()
-    ]
-    return [["policy", *COLUMNS], *rows]
 
 
 def measure(policies: Sequence[str], requests: int, runs: int) -> Times:
@@ -210,13 +197,10 @@ def main() -> None:
     if arguments.times:
         print(json.dumps(measure(arguments.policies, arguments.requests, arguments.runs)))
         return
+    watch = Watch()
     found = measured(arguments.policies, arguments.requests, arguments.runs)
-    for build_name, times in found.items():
-        print(build_name)
-        for row in table(times):
-            print(f"{row[0]:26}" + "".join(f"{each:>18}" for each in row[1:]))
-    if arguments.write is not None:
-        _MARKS.write(arguments.write, report(found))
+    how = watch.machine().said(watch.began_at, f"CPU us, lowest of {arguments.runs} runs (median)")
+    _MARKS.tell(f"{how}\n\n{report(found)}", arguments.write)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the HTTP/2 core spends on one DATA frame and on one call, from one connection's bytes to the other's.
 
     python -m benchmarks.http2_cost
+    make bench-http2                        # the same, written into docs/benchmarks.md
 
 Two connections in memory, as in the relay: a client's side towards the replica, a server's towards the agent. Each
 frame is read, accounted, patched, put out and credited. A call is request headers that nobody has met, one message,
@@ -10,9 +11,12 @@ the runs, and the lowest and highest.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
+from benchmarks.marks import Marks, table
+from benchmarks.overhead.machine import Watch
 from gateway.errors import Limit
 from gateway.http2 import frames
 from gateway.http2.codec import Codec, HeaderEncoder
@@ -22,6 +26,7 @@ from gateway.http2.limits import Limits, Rate
 from gateway.http2.streams import Stream
 from gateway.rpc.framing import prefixed
 
+_MARKS = Marks("http2", "make bench-http2")
 REQUEST: tuple[Field, ...] = (
     (b":method", b"POST"),
     (b":scheme", b"http"),
@@ -176,18 +181,30 @@ def measure_calls(clock: Callable[[], float]) -> float:
     return (clock() - started_at) / CALLS * 1e6
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.http2_cost")
-    parser.add_argument("--runs", type=int, default=15)
-    runs: int = parser.parse_args().runs
-    results: dict[str, list[float]] = {name: [] for name in (*[shape[0] for shape in SHAPES], "call")}
+def measured(runs: int) -> Mapping[str, Sequence[float]]:
+    """Return microseconds of each run, by what was measured."""
+    times_us: dict[str, list[float]] = {}
     for _ in range(runs):
-        results["call"].append(measure_calls(time.process_time))
         for name, streams, frames_a_read, size in SHAPES:
-            results[name].append(measure(streams, frames_a_read, size, time.process_time))
-    for name, figures in results.items():
-        unit = "call" if name == "call" else "frame"
-        print(f"{name:18} {median(figures):7.2f} us a {unit}  ({min(figures):.2f} to {max(figures):.2f})")
+            took_us = measure(streams, frames_a_read, size, time.process_time)
+            times_us.setdefault(f"a frame, {name}", []).append(took_us)
+        times_us.setdefault("a call", []).append(measure_calls(time.process_time))
+    return times_us
+
+
+def report(times_us: Mapping[str, Sequence[float]]) -> str:
+    rows = ((name, *(f"{of(each):.2f}" for of in (median, min, max))) for name, each in times_us.items())
+    return table(("CPU us", "median", "lowest", "highest"), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table there between its marks")
+    arguments = parser.parse_args()
+    watch = Watch()
+    found = report(measured(arguments.runs))
+    _MARKS.tell(f"{watch.machine().said(watch.began_at, f'{arguments.runs} runs')}\n\n{found}", arguments.write)
 
 
 if __name__ == "__main__":

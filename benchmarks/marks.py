@@ -1,5 +1,6 @@
-"""The place in a page where a benchmark writes what it found: between two comments."""
+"""The place in a page where a benchmark writes what it found, between two comments, and the tables that it writes."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,3 +29,14 @@ class Marks(NamedTuple):
     def write(self, file: Path, text: str) -> None:
         """Raises OSError, or ValueError where the file has no such place."""
         file.write_text(self.replaced(file.read_text(encoding="utf-8"), text), encoding="utf-8")
+
+    def tell(self, text: str, page: Path | None) -> None:
+        """Print it, and write it into the page where there is one."""
+        print(text)
+        if page is not None:
+            self.write(page, text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))

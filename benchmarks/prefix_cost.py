@@ -1,10 +1,11 @@
 """What the prefix index costs for one request, in microseconds of one core, and a block of it, in bytes.
 
     python -m benchmarks.prefix_cost
+    make bench-prefix                       # the same, written into docs/benchmarks.md
 
 `hash` names the blocks of a prompt; `ask` says what every replica has cached of it, names and all; `lease` enters it
 for one replica besides, as each request does. `new` prompts begin with what all replicas have and go on with what none
-has, `known` ones were read before. Prints the lowest of the runs and their median; CPU time of this process.
+has, `known` ones were read before. The lowest of the runs and, behind it, their median; CPU time of this process.
 """
 
 import argparse
@@ -13,9 +14,14 @@ import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from benchmarks.marks import Marks, table
+from benchmarks.overhead.machine import Watch
 from gateway.dispatch.prefix_index.prompts import PrefixIndex
 
+_MARKS = Marks("prefix", "make bench-prefix")
+_HEAD = ("prompt", "replicas", "hash", "ask new", "lease new", "lease known")
 SCOPE = ("model", "", "")
 SIZES_BYTES = (2 * 1024, 32 * 1024, 400 * 1024)
 FLEETS = (8, 1_000)
@@ -71,22 +77,29 @@ def bytes_a_block(replicas: int) -> str:
     return f"{held / len(holders):.0f} measured, {holders.estimated_bytes() / len(holders):.0f} estimated"
 
 
+def row(size: int, replicas: int, runs: int) -> list[str]:
+    index = Index(replicas)
+    fresh = index.prompts(size)
+    new = [next(fresh) for _ in range(runs)]
+    cells = [measure(index.hash, new), measure(index.ask, new), measure(index.lease, new)]
+    return [f"{size // 1024} KB", f"{replicas:,}", *cells, measure(index.lease, [new[-1]] * runs)]
+
+
+def report(runs: int, sizes: Sequence[int] = SIZES_BYTES, fleets: Sequence[int] = FLEETS) -> str:
+    """Measure all of it, and return what there is to say."""
+    rows = [row(size, replicas, runs) for replicas in fleets for size in sizes]
+    return f"{table(_HEAD, rows)}\n\nBytes a block: {bytes_a_block(min(fleets))}."
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=60)
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table there between its marks")
     arguments = parser.parse_args()
-    columns = ("hash", "ask new", "lease new", "lease known")
-    print(f"{'us':24}" + "".join(f"{column:>20}" for column in columns))
-    for replicas in FLEETS:
-        for size in SIZES_BYTES:
-            index = Index(replicas)
-            fresh = index.prompts(size)
-            new = [next(fresh) for _ in range(arguments.runs)]
-            cells = [measure(index.hash, new), measure(index.ask, new), measure(index.lease, new)]
-            cells.append(measure(index.lease, [new[-1]] * arguments.runs))
-            label = f"{size // 1024} KB, {replicas} replicas"
-            print(f"{label:24}" + "".join(f"{cell:>20}" for cell in cells), flush=True)
-    print(f"bytes a block: {bytes_a_block(8)}")
+    watch = Watch()
+    found = report(arguments.runs)
+    how = watch.machine().said(watch.began_at, f"CPU us, lowest of {arguments.runs} runs (median)")
+    _MARKS.tell(f"{how}\n\n{found}", arguments.write)
 
 
 if __name__ == "__main__":

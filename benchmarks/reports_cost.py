@@ -1,6 +1,7 @@
 """What load reports cost a gateway's control process, and its worker: shares of one core, and microseconds a report.
 
     python -m benchmarks.reports_cost
+    make bench-reports                      # the same, written into docs/benchmarks.md
 
 Raw replicas (benchmarks.overhead.replica) report to a gateway as it is shipped, without any request: many seldom, few
 often, and many hardly ever, which leaves what their connections cost. CPU time of the processes, so other load on the
@@ -22,9 +23,13 @@ from typing import NamedTuple
 import psutil
 
 from benchmarks.cluster import Cluster, Plan
+from benchmarks.marks import Marks, table
 from benchmarks.observe import cpu_s, samples, total
+from benchmarks.overhead.machine import Watch
 from benchmarks.processes import Processes
 
+_MARKS = Marks("reports", "make bench-reports")
+_HEAD = ("replicas", "reports a second", "control, % of a core", "worker", "us a report: control", "worker")
 START_S = 120.0
 WARM_UP_S = 3.0
 HARDLY_EVER_MS = 3_600_000
@@ -88,12 +93,9 @@ def _wait_ready(cluster: Cluster, replicas: int) -> None:
     raise TimeoutError(f"{ready:.0f} of {replicas} replicas are ready after {START_S:g} s")
 
 
-def table(costs: Mapping[Case, Sequence[Cost]]) -> str:
-    """Return Markdown: medians of the runs, and what a report costs over the same replicas that hardly ever report."""
-    lines = [
-        "| replicas | reports a second | control, % of a core | worker | us a report: control | worker |",
-        "|---|---|---|---|---|---|",
-    ]
+def report(costs: Mapping[Case, Sequence[Cost]]) -> str:
+    """Return medians of the runs, and what a report costs over the same replicas that hardly ever report."""
+    rows: list[list[str]] = []
     medians = {
         case: Cost(*(statistics.median(values) for values in zip(*runs, strict=True))) for case, runs in costs.items()
     }
@@ -103,20 +105,24 @@ def table(costs: Mapping[Case, Sequence[Cost]]) -> str:
         is_quiet = case.interval_ms == HARDLY_EVER_MS
         more = zip(cost, quiet, strict=True)
         cells += ["", ""] if is_quiet else [f"{1e6 * (share - least) / case.rate:.0f}" for share, least in more]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return table(_HEAD, rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10, help="of each run")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table there between its marks")
     arguments = parser.parse_args()
+    watch = Watch()
     costs: dict[Case, list[Cost]] = {case: [] for case in CASES}
-    for _ in range(arguments.runs):
+    for number in range(arguments.runs):
         for case, runs in costs.items():
             runs.append(measure(case, arguments.seconds))
-    print(table(costs))
+        print(f"run {number + 1} of {arguments.runs}", file=sys.stderr)
+    how = watch.machine().said(watch.began_at, f"medians of {arguments.runs} runs of {arguments.seconds:g} s")
+    _MARKS.tell(f"{how}\n\n{report(costs)}", arguments.write)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import random
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.attacks.attacks import ATTACKS
@@ -54,7 +53,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - ATTACKS.keys():
         parser.error(f"no such attack: {', '.join(unknown)}")
-    watch, began_at, place = Watch(), datetime.now(UTC).isoformat(timespec="seconds"), cores()
+    watch, place = Watch(), cores()
     with tempfile.TemporaryDirectory() as folder, pinned(place.others), Processes(Path(folder)) as processes:
         cluster = Cluster(
             processes, Plan(2, MODEL, models={2: ATTACKED_MODEL}, engine_arguments=_SIMULATED), Path(folder)
@@ -64,10 +63,7 @@ def main() -> int:
         siege.isolate({place.proxy})
         names = arguments.names or tuple(ATTACKS)
         pairs = asyncio.run(_measure(siege, names, arguments.rounds, arguments.seconds))
-    table = report(pairs, watch.machine(), began_at)
-    print(table)
-    if arguments.write:
-        _MARKS.write(arguments.write, table)
+    _MARKS.tell(report(pairs, watch.machine(), watch.began_at), arguments.write)
     for what in (found := wrong(pairs)):
         print(what, file=sys.stderr)
     return 1 if found else 0

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.attacks.siege import Outcome
+from benchmarks.marks import table
 from benchmarks.overhead.machine import Machine
 
 MOST_TIMES_QUIET = 2.0
@@ -36,13 +37,9 @@ def wrong(pairs: Mapping[str, Sequence[Pair]]) -> list[str]:
 
 
 def report(pairs: Mapping[str, Sequence[Pair]], machine: Machine, began_at: str) -> str:
-    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(name, of_attack) for name, of_attack in pairs.items())]
     count = max(len(of_attack) for of_attack in pairs.values())
-    how = (
-        f"{began_at}, {machine.cores} cores of {machine.cpu}, Linux {machine.kernel}, {count} pairs; other processes "
-        f"took {machine.busy_with_others:.0%} of the machine meanwhile."
-    )
-    return f"{how}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    how = machine.said(began_at, f"{count} pairs")
+    return f"{how}\n\n" + table(_HEAD, (_row(name, of_attack) for name, of_attack in pairs.items()))
 
 
 def _row(name: str, pairs: Sequence[Pair]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -48,7 +47,6 @@ class Interleaved:
         plan = self._plan
         allow_many_descriptors()
         watch = Watch()
-        began_at = datetime.now(UTC).isoformat(timespec="seconds")
         with ExitStack() as stack:
             self._bench = Bench(stack, self._cores)
             if IDLE in plan.shapes:
@@ -56,7 +54,7 @@ class Interleaved:
             self._measure_shapes()
         return Run(
             machine=watch.machine(),
-            began_at=began_at,
+            began_at=watch.began_at,
             rounds=plan.rounds,
             titles={name: plan.shape(name).title for name in plan.shapes if name != IDLE},
             units={name: plan.shape(name).unit for name in plan.shapes if name != IDLE},

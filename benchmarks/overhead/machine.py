@@ -1,10 +1,12 @@
 """Which cores, how much memory, and who else was busy."""
 
 import os
+import platform
 import re
 import resource
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -37,6 +39,15 @@ class Machine(Struct, frozen=True):
     """The share of all cores that other processes took during the run."""
     stolen: float = 0.0
     """The share that the host of a virtual machine took: what runs stands still meanwhile."""
+    python: str = ""
+
+    def said(self, began_at: str, runs: str) -> str:
+        """Return when, where, how often and how undisturbed a benchmark ran: the line above its tables."""
+        place = f"{self.cores} cores of {self.cpu}, Linux {self.kernel}" + (self.python and f", Python {self.python}")
+        others = (
+            f"Other processes took {self.busy_with_others:.0%} of the machine meanwhile, the host {self.stolen:.1%}."
+        )
+        return f"{began_at}, {place}, {runs}. {others}"
 
 
 def cores() -> Cores:
@@ -74,6 +85,7 @@ class Watch:
     def __init__(self) -> None:
         self._busy_s, self._stolen_s, self._all_s = _busy_stolen_and_all_s()
         self._own_s = _own_s()
+        self.began_at = datetime.now(UTC).isoformat(timespec="seconds")
 
     def machine(self) -> Machine:
         busy_s, stolen_s, all_s = _busy_stolen_and_all_s()
@@ -85,6 +97,7 @@ class Watch:
             kernel=os.uname().release.split("-")[0],
             busy_with_others=max(0.0, others_s / passed_s),
             stolen=(stolen_s - self._stolen_s) / passed_s,
+            python=f"{platform.python_version()} ({platform.python_compiler()})",
         )
 
 

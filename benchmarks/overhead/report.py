@@ -1,8 +1,8 @@
 """The report of a run, as Markdown."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from benchmarks.marks import Marks
+from benchmarks.marks import Marks, table
 from benchmarks.overhead.figures import DIRECT, Figures, Spread
 from benchmarks.overhead.targets import targets
 
@@ -29,11 +29,7 @@ def report(figures: Figures, plots: Sequence[tuple[str, str]] = ()) -> str:
 
 def _how(figures: Figures) -> str:
     run = figures.run
-    machine = run.machine
-    return (
-        f"{run.began_at}, {machine.cores} cores of {machine.cpu}, Linux {machine.kernel}, {run.rounds} rounds. Other "
-        f"processes took {machine.busy_with_others:.0%} of the machine meanwhile, the host {machine.stolen:.1%}."
-    )
+    return run.machine.said(run.began_at, f"{run.rounds} rounds")
 
 
 def _targets(figures: Figures) -> str:
@@ -159,12 +155,3 @@ def _spread(found: Spread | None, digits: int, unit: float = 1.0) -> str:
         return ""
     median, low, high = (f"{value / unit:,.{digits}f}" for value in (found.median, found.low, found.high))
     return median if low == high else f"{median} ({low} - {high})"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def lines() -> Iterator[Sequence[str]]:
-        yield head
-        yield ["---"] * len(head)
-        yield from rows
-
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines())
