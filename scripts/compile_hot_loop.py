@@ -57,6 +57,7 @@ HOT = (
     "gateway/policies/bounded.py",
     "gateway/policies/columns.py",
     "gateway/policies/fading.py",
+    "gateway/policies/lowest.py",
     "gateway/policies/remembered.py",
     "gateway/policies/rendezvous.py",
     "gateway/policies/waiting.py",

@@ -2,26 +2,11 @@
 
 import random
 from collections.abc import Sequence
-from math import isnan
 
+from gateway.policies.lowest import place_of_least
 from gateway.types import Facts, View
 
-__all__ = ["LeastLoad", "place_of_least"]
-
-
-def place_of_least(loads: Sequence[float], rng: random.Random, among: Sequence[int] | None = None) -> int:
-    """Return where the least of `loads` stands, or the least of those at the places `among` them. Equals are drawn: the
-    first of them would get all of a quiet fleet's requests, from every gateway that sees the same order."""
-    if among is not None and len(among) < len(loads):
-        return among[place_of_least([loads[at] for at in among], rng)]
-    lowest = min(loads)
-    if loads.count(lowest) == 1 or isnan(lowest):
-        return loads.index(lowest)
-    # At the worst half as many draws as there are loads, on average: what a list of the equals would cost.
-    at = int(rng.random() * len(loads))
-    while loads[at] != lowest:
-        at = int(rng.random() * len(loads))
-    return at
+__all__ = ["LeastLoad"]
 
 
 class LeastLoad:

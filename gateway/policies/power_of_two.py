@@ -8,8 +8,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from gateway.policies.base import LoadPolicy, Policy
-from gateway.policies.least import place_of_least
 from gateway.policies.least_connection import LeastConnection
+from gateway.policies.lowest import place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["PowerOfTwo"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gateway.policies.base import AtLeastOne
 from gateway.policies.bounded import overloaded
 from gateway.policies.columns import busyness, cached
-from gateway.policies.least import place_of_least
+from gateway.policies.lowest import place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["PrefixAffinity"]

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from gateway.policies.least import place_of_least
+from gateway.policies.lowest import place_of_least
 from gateway.policies.remembered import Remembered
 from gateway.types import Facts, View
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from gateway.policies.base import AtLeastOne
 from gateway.policies.bounded import crowds, overloaded
 from gateway.policies.columns import busyness, ids, once, weights
-from gateway.policies.least import place_of_least
+from gateway.policies.lowest import place_of_least
 from gateway.policies.rendezvous import Replicas, number
 from gateway.types import Facts, View
 

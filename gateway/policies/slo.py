@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gateway.errors import Reason, Refused
 from gateway.policies.base import Positive
 from gateway.policies.columns import column, product, total, uncached
-from gateway.policies.least import place_of_least
+from gateway.policies.lowest import place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["Slo"]

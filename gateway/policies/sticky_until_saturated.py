@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gateway.policies.base import Fraction, Positive
 from gateway.policies.columns import by_weight, cached, prefill_tokens, total, uncached
-from gateway.policies.least import LeastLoad, place_of_least
+from gateway.policies.least import LeastLoad
+from gateway.policies.lowest import place_of_least
 from gateway.types import Facts, View
 
 __all__ = ["StickyUntilSaturated"]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from operator import sub
 from typing import Literal
 
-from gateway.policies.least import place_of_least
+from gateway.policies.lowest import place_of_least
 from gateway.policies.remembered import Remembered
 from gateway.policies.weights import reported, settled, throughput
 from gateway.types import Facts, View

@@ -281,5 +281,5 @@ class Worker:
         self._loop.call_later(BEAT_INTERVAL_S, self._beat)
 
 
-def _nobody_asks(replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
+def _nobody_asks(replica_id: str, incarnation: int, blocks: Sequence[int]) -> None:
     """The only worker has nobody to tell."""

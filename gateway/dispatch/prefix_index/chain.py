@@ -3,9 +3,10 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from hashlib import blake2b
-from importlib.util import source_hash
 from itertools import accumulate, pairwise
 from typing import Final
+
+from xxhash import xxh3_64_intdigest
 
 __all__ = ["BLOCK_BYTES", "BLOCK_TOKENS", "ENDS", "NAME_BYTES", "Chain", "seed"]
 
@@ -14,10 +15,11 @@ BLOCK_TOKENS: Final = 64
 BLOCK_BYTES: Final = 4 * BLOCK_TOKENS
 """Ids are fixed32. Of text it is as much, some 64 tokens of English."""
 NAME_BYTES: Final = 8
+"""A name is a number of 64 bits."""
 _FINE: Final = 128
 """So many blocks, 32 KB of a prompt, are single ones."""
 _DOUBLINGS: Final = 8
-"""What is beyond 8 MB of a prompt has no name: two million tokens are more than models read, and 3 ms of hashing."""
+"""What is beyond 8 MB of a prompt has no name: two million tokens, more than models read, and a millisecond to name."""
 
 ENDS: Final[Sequence[int]] = list(
     accumulate([1] * _FINE + [_FINE // 16 << doubling for doubling in range(_DOUBLINGS) for _ in range(16)], initial=0)
@@ -28,29 +30,28 @@ sixteenth of what stood before it when they last doubled, so that a prompt of 40
 _SPANS: Final = list(pairwise(BLOCK_BYTES * end for end in ENDS))
 
 
-def seed(secret: bytes, *scope: str) -> bytes:
+def seed(secret: bytes, *scope: str) -> int:
     """Return what a chain begins with: prompts share blocks only within one `scope` (model, adapter, salt).
 
-    Agents do not know `secret`, so none can make blocks that are called like another's.
+    Agents do not know `secret`, so none can work out what a block is called.
     """
     digest = blake2b(key=secret[:64], digest_size=NAME_BYTES)
     for part in scope:
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return digest.digest()
+    return int.from_bytes(digest.digest())
 
 
 class Chain:
     """The names of the whole blocks of `data`, which end at `ENDS`, after what `before` names.
 
-    By SipHash-1-3 of the name before and the block: 64 bits each and a third of blake2b's price for 256 bytes, a sixth
-    for more (both measured). `source_hash` is its only door in the standard library that is the same in all workers.
+    By XXH3 of the block with the name before as its seed, which copies nothing (docs/decisions/0009).
     """
 
     __slots__ = ("_before", "_data", "_spans", "names")
 
-    def __init__(self, before: bytes, data: bytes | memoryview) -> None:
-        self.names: list[bytes] = []
+    def __init__(self, before: int, data: bytes | memoryview) -> None:
+        self.names: list[int] = []
         self._before = before
         self._data = memoryview(data)
         self._spans = _SPANS[: bisect_right(ENDS, len(data) // BLOCK_BYTES) - 1]
@@ -62,7 +63,7 @@ class Chain:
             if most_bytes <= 0:
                 self._before = before
                 return False
-            before = source_hash(before + data[begin:end])
+            before = xxh3_64_intdigest(data[begin:end], before)
             names.append(before)
             most_bytes -= end - begin
         return True

@@ -31,17 +31,17 @@ class _Held:
         self.blocks_max = blocks_max
         self.capacity = blocks_max
         """Learnt: other gateways, output tokens and a larger block share leave less than the whole cache."""
-        self.young: dict[bytes, None] = {}
+        self.young: dict[int, None] = {}
         self.young_blocks = 0
-        self.old: dict[bytes, None] = {}
+        self.old: dict[int, None] = {}
 
-    def age(self) -> set[bytes]:
+    def age(self) -> set[int]:
         """Return those that are forgotten for it."""
         forgotten = self.old.keys() - self.young.keys()
         self.old, self.young, self.young_blocks = self.young, {}, 0
         return forgotten
 
-    def join(self, blocks: Sequence[bytes]) -> None:
+    def join(self, blocks: Sequence[int]) -> None:
         """Let a prompt be young. Those of its blocks that are already are its first."""
         older = len(self.young)
         self.young.update(dict.fromkeys(blocks))
@@ -55,7 +55,7 @@ class Holders:
     def __init__(self, blocks_max: int) -> None:
         self._blocks_max = blocks_max
         self._held: dict[str, _Held] = {}
-        self._sets: dict[bytes, int] = {}
+        self._sets: dict[int, int] = {}
         self._names: list[str] = []
         """By bit; empty: free."""
         self._ids: dict[int, tuple[str, ...]] = {}
@@ -82,7 +82,7 @@ class Holders:
         held = self._held.get(replica_id)
         return held is not None and held.incarnation == incarnation
 
-    def use(self, replica_id: str, blocks: Sequence[bytes]) -> bool:
+    def use(self, replica_id: str, blocks: Sequence[int]) -> bool:
         """Take notice that the replica reads a prompt of these blocks. Return whether any was new to it."""
         held = self._held.get(replica_id)
         if held is None:
@@ -116,12 +116,12 @@ class Holders:
         if held is not None:
             held.capacity = min(held.blocks_max, held.capacity + held.blocks_max // 64 + 1)
 
-    def depth(self, replica_id: str, blocks: Sequence[bytes]) -> int:
+    def depth(self, replica_id: str, blocks: Sequence[int]) -> int:
         """Return how many names, from the first on, the replica holds."""
         held = self._held.get(replica_id)
         return self._depth(held.bit, blocks) if held else 0
 
-    def depths(self, blocks: Sequence[bytes]) -> Iterator[tuple[tuple[str, ...], int]]:
+    def depths(self, blocks: Sequence[int]) -> Iterator[tuple[tuple[str, ...], int]]:
         """Yield how many blocks from the first on some replicas hold at least, and their ids: fewest blocks and most
         replicas first, so that many prompts have their first sets in common.
 
@@ -152,7 +152,7 @@ class Holders:
         """Names held, by each replica that holds it: at most `blocks_max`, for one may be in both generations."""
         return sum(len(held.young) + len(held.old) for held in self._held.values())
 
-    def _depth(self, bit: int, blocks: Sequence[bytes], low: int = 0) -> int:
+    def _depth(self, bit: int, blocks: Sequence[int], low: int = 0) -> int:
         """Return how many blocks from the first on, at least `low`, any replica of `bit` holds; -1: anybody."""
         high = len(blocks)
         if high > low and self._sets.get(blocks[-1], 0) & bit:
@@ -165,7 +165,7 @@ class Holders:
                 high = middle - 1
         return low
 
-    def _forget(self, bit: int, blocks: "set[bytes]") -> None:
+    def _forget(self, bit: int, blocks: "set[int]") -> None:
         sets = self._sets
         for block in blocks:
             left = sets.get(block, 0) & ~bit

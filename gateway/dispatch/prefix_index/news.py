@@ -1,5 +1,6 @@
 """What one worker tells the others of prompts that replicas have read: collected, bounded, sent together."""
 
+from array import array
 from collections.abc import Callable, Sequence
 
 from gateway.dispatch.prefix_index.chain import NAME_BYTES
@@ -23,7 +24,7 @@ class News:
         self._reads: list[PromptRead] = []
         self._bytes = 0
 
-    def add(self, replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
+    def add(self, replica_id: str, incarnation: int, blocks: Sequence[int]) -> None:
         size = len(blocks) * NAME_BYTES
         if self._bytes + size > BYTES_MAX:
             self.dropped += 1
@@ -31,15 +32,15 @@ class News:
         if not self._reads:
             self._on_due()
         self._bytes += size
-        self._reads.append(PromptRead(replica_id, incarnation, b"".join(blocks)))
+        self._reads.append(PromptRead(replica_id, incarnation, array("Q", blocks).tobytes()))
 
     def take(self) -> list[PromptRead]:
         reads, self._reads, self._bytes = self._reads, [], 0
         return reads
 
 
-def blocks_of(read: PromptRead) -> Sequence[bytes]:
+def blocks_of(read: PromptRead) -> Sequence[int]:
     """Return the names of the blocks. Raises ValueError where they are cut."""
     if len(read.blocks) % NAME_BYTES:
         raise ValueError(f"{len(read.blocks)} bytes are no names of blocks")
-    return [read.blocks[at : at + NAME_BYTES] for at in range(0, len(read.blocks), NAME_BYTES)]
+    return array("Q", read.blocks)

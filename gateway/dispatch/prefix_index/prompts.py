@@ -50,7 +50,7 @@ class PrefixIndex:
     """Reads prompts, and remembers where they were read. One for each worker; `on_read` is told what others may not
     know: a replica, its incarnation and the blocks of a prompt some of which are new to it."""
 
-    def __init__(self, secret: bytes, blocks_max: int, on_read: Callable[[str, int, Sequence[bytes]], None]) -> None:
+    def __init__(self, secret: bytes, blocks_max: int, on_read: Callable[[str, int, Sequence[int]], None]) -> None:
         self.holders = Holders(blocks_max)
         self.bytes_per_token = BytesPerToken()
         self.missed = 0
@@ -92,7 +92,7 @@ class PrefixIndex:
             if self.holders.is_open(read.replica_id, read.incarnation):
                 self.holders.use(read.replica_id, blocks_of(read))
 
-    def read(self, replica_id: str, incarnation: int, blocks: Sequence[bytes]) -> None:
+    def read(self, replica_id: str, incarnation: int, blocks: Sequence[int]) -> None:
         if blocks and self.holders.is_open(replica_id, incarnation) and self.holders.use(replica_id, blocks):
             self._on_read(replica_id, incarnation, blocks)
 
@@ -121,7 +121,7 @@ class Prompt:
         self._is_text = is_text
         each = index.bytes_per_token.of(scope[0]) if is_text else 4.0
         self.tokens = int(-(-float(self._size) // each))
-        self._known_blocks: Sequence[bytes] | None = () if self._size < BLOCK_BYTES else None
+        self._known_blocks: Sequence[int] | None = () if self._size < BLOCK_BYTES else None
         self._chain: Chain | None = None
 
     def renamed(self, model: str, lora_name: str) -> "Prompt":
@@ -141,7 +141,7 @@ class Prompt:
         return True
 
     @property
-    def _blocks(self) -> Sequence[bytes]:
+    def _blocks(self) -> Sequence[int]:
         self.name(self._size)
         return self._known_blocks or ()
 

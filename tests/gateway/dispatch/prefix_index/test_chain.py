@@ -10,7 +10,7 @@ from gateway.dispatch.prefix_index.chain import BLOCK_BYTES, ENDS, Chain, seed
 SEED = seed(b"secret", "ids", "llama", "", "")
 
 
-def chain(before: bytes, data: bytes) -> list[bytes]:
+def chain(before: int, data: bytes) -> list[int]:
     whole = Chain(before, data)
     assert whole.extend(len(data))
     return whole.names
@@ -73,7 +73,7 @@ def test_names_are_the_same_in_every_worker() -> None:
         "from gateway.dispatch.prefix_index.chain import Chain, seed;"
         "chain = Chain(seed(b'secret', 'llama'), bytes(range(256)) * 2);"
         "assert chain.extend(512);"
-        "print(chain.names[-1].hex())"
+        "print(f'{chain.names[-1]:016x}')"
     )
     names = {
         subprocess.run(

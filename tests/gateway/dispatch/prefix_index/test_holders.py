@@ -11,9 +11,9 @@ from gateway.dispatch.prefix_index.holders import Holders
 IDS = [f"replica-{number}" for number in range(6)]
 
 
-def blocks(path: str) -> Sequence[bytes]:
+def blocks(path: str) -> Sequence[int]:
     """Names of a prompt whose blocks are these letters."""
-    return [path[: end + 1].encode() for end in range(len(path))]
+    return [int.from_bytes(path[: end + 1].encode()) for end in range(len(path))]
 
 
 def depths(holders: Holders, path: str) -> dict[str, int]:

@@ -6,7 +6,7 @@ from math import nan
 
 import pytest
 
-from gateway.policies.least import place_of_least
+from gateway.policies.lowest import place_of_least
 
 
 @pytest.mark.parametrize("equals", [2, 5, 60, 100])
