@@ -25,6 +25,7 @@ pytestmark = pytest.mark.interop
 SERVICE = "grpc.testing.TestService"
 REQUEST_SIZES = (27182, 8, 1828, 45904)
 RESPONSE_SIZES = (31415, 9, 2653, 58979)
+CHANNELS = 4
 SPECIAL_MESSAGE = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n"
 ECHOED: list[tuple[str, str | bytes]] = [
     ("x-grpc-test-echo-initial", "test_initial_metadata_value"),
@@ -120,6 +121,14 @@ def assert_ok(result: Result) -> None:
 
 def sizes(result: Result) -> list[int]:
     return [len(response.payload.body) for response in result.responses]
+
+
+def connections(cluster: Cluster) -> tuple[float, float]:
+    """Return how many connections agents have made, and how many of them there are."""
+    found = samples(cluster)
+    names = ("connections_accepted_total", "agent_connections_open")
+    made, there = (total(found, f"inference_gateway_{name}") for name in names)
+    return made, there
 
 
 async def assert_idle(cluster: Cluster) -> None:
@@ -247,4 +256,18 @@ async def test_rpc_soak(opaque: At, target: Target) -> None:
         codes = [Code(result.code) for result in results]
         assert codes == [Code.OK, Code.OK, Code.CANCELLED, Code.OK, Code.OK] * 4
         assert all(sizes(result) == [100] * 100 for result in results[4::5])
+    await assert_idle(target.cluster)
+
+
+async def test_channel_soak(opaque: At, target: Target) -> None:
+    """One after the other, each on a new connection."""
+    made, there = connections(target.cluster)
+    for _ in range(CHANNELS):
+        result = opaque.call(large_unary(is_alone=True))
+        assert_ok(result)
+        assert sizes(result) == [314_159]
+    # A proxy keeps connections of its own.
+    if target.address in (target.cluster.address, HTTPS + target.cluster.address):
+        await until(lambda: connections(target.cluster)[1] <= there)
+        assert connections(target.cluster)[0] - made == CHANNELS
     await assert_idle(target.cluster)

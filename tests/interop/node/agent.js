@@ -22,11 +22,13 @@ const pem = (name) => fs.readFileSync(path.join(path.dirname(process.argv[2]), n
 
 function clientFor(address, compression) {
   const key = `${address} ${compression}`;
-  if (!clients.has(key)) {
-    const options = { "grpc.default_compression_algorithm": COMPRESSIONS[compression] };
-    clients.set(key, new grpc.Client(address.replace(HTTPS, ""), credentials(address), options));
-  }
+  if (!clients.has(key)) clients.set(key, connect(address, compression));
   return clients.get(key);
+}
+
+function connect(address, compression, more = {}) {
+  const options = { "grpc.default_compression_algorithm": COMPRESSIONS[compression], ...more };
+  return new grpc.Client(address.replace(HTTPS, ""), credentials(address), options);
 }
 
 function credentials(address) {
@@ -34,8 +36,7 @@ function credentials(address) {
   return grpc.credentials.createSsl(pem("ca.pem"), pem("agent.key"), pem("agent.pem"));
 }
 
-function begin(call, method, onEnd) {
-  const client = clientFor(call.address, call.compression);
+function begin(client, call, method, onEnd) {
   const options = call.timeout_s === null ? {} : { deadline: Date.now() + 1000 * call.timeout_s };
   const known = [method.path, method.requestSerialize, method.responseDeserialize];
   const metadata = toMetadata(call.metadata);
@@ -49,12 +50,21 @@ function begin(call, method, onEnd) {
     : client.makeUnaryRequest(...known, call.requests[0], metadata, options, onEnd);
 }
 
-function make(call) {
+async function answer(call) {
+  if (!call.is_alone) return make(clientFor(call.address, call.compression), call);
+  // Else clients of one process share their connections.
+  const client = connect(call.address, call.compression, { "grpc.use_local_subchannel_pool": 1 });
+  const result = await make(client, call);
+  client.close();
+  return result;
+}
+
+function make(client, call) {
   const [service, name] = call.method.split("/");
   const method = services[service][name];
   const result = { code: 0, message: "", metadata: [], trailers: [], responses: [] };
   return new Promise((resolve) => {
-    const rpc = begin(call, method, (error, response) => {
+    const rpc = begin(client, call, method, (error, response) => {
       if (!error) result.responses.push(response);
     });
     const inTurn = method.requestStream && method.responseStream && call.requests.length > 1;
@@ -104,7 +114,7 @@ function fromMetadata(metadata) {
 
 async function main() {
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    console.log(JSON.stringify(await Promise.all(JSON.parse(line).map(make))));
+    console.log(JSON.stringify(await Promise.all(JSON.parse(line).map(answer))));
   }
   clients.forEach((client) => client.close());
 }

@@ -47,6 +47,8 @@ class Call:
     """Responses to read before the agent cancels; 0: as soon as it has begun, its requests still open."""
     address: str = ""
     """HOST:PORT, or https://HOST:PORT."""
+    is_alone: bool = False
+    """On a connection of its own, which is closed after it."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ def goes_in_turn(call: Call) -> bool:
 def write_call(call: Call) -> Json:
     return {
         "address": call.address,
+        "is_alone": call.is_alone,
         "method": call.method,
         "requests": [_message_to_json(request) for request in call.requests],
         "metadata": _metadata_to_json(call.metadata),

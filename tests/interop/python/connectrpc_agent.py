@@ -29,10 +29,15 @@ GRPC_CODES = {code: number for number, code in enumerate(Code, 1)}
 BEGUN_AFTER_S = 0.02
 
 
+def connect() -> HTTPTransport:
+    ca, cert, key = (file.read_bytes() for file in certificates("agent"))
+    return HTTPTransport(tls_ca_cert=ca, tls_cert=cert, tls_key=key, http_version=HTTPVersion.HTTP2)
+
+
 class Clients:
-    def __init__(self) -> None:
-        ca, cert, key = (file.read_bytes() for file in certificates("agent"))
-        transport = HTTPTransport(tls_ca_cert=ca, tls_cert=cert, tls_key=key, http_version=HTTPVersion.HTTP2)
+    """That share connections."""
+
+    def __init__(self, transport: HTTPTransport) -> None:
         self._http = Client(transport)
         self._clients: dict[tuple[str, str], ConnectClient] = {}
 
@@ -123,9 +128,16 @@ def from_headers(headers: Headers) -> list[tuple[str, str | bytes]]:
     return [(name, b64decode(value + "==") if name.endswith("-bin") else value) for name, value in headers.allitems()]
 
 
+async def answer(clients: Clients, call: Call) -> Result:
+    if not call.is_alone:
+        return await make(clients.get(call.address, call.compression), call)
+    async with connect() as transport:
+        return await make(Clients(transport).get(call.address, call.compression), call)
+
+
 async def main() -> None:
-    clients = Clients()
-    await converse(lambda call: make(clients.get(call.address, call.compression), call))
+    clients = Clients(connect())
+    await converse(lambda call: answer(clients, call))
 
 
 asyncio.run(main())

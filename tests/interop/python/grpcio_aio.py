@@ -1,7 +1,7 @@
 """An agent on grpc.aio."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -14,6 +14,10 @@ FORGOTTEN = "Internal error from Core"
 COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
 
 
+ALONE = (("grpc.use_local_subchannel_pool", 1),)
+"""Else channels of one process share their connections."""
+
+
 class Channels:
     def __init__(self) -> None:
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -24,11 +28,12 @@ class Channels:
         return self._channels[address]
 
 
-def connect(address: str) -> grpc.aio.Channel:
+def connect(address: str, options: Sequence[tuple[str, int]] = ()) -> grpc.aio.Channel:
     if not address.startswith(HTTPS):
-        return grpc.aio.insecure_channel(address)
+        return grpc.aio.insecure_channel(address, options)
     ca, cert, key = (file.read_bytes() for file in certificates("agent"))
-    return grpc.aio.secure_channel(address.removeprefix(HTTPS), grpc.ssl_channel_credentials(ca, key, cert))
+    credentials = grpc.ssl_channel_credentials(ca, key, cert)
+    return grpc.aio.secure_channel(address.removeprefix(HTTPS), credentials, options)
 
 
 def begin(channel: grpc.aio.Channel, call: Call, method: Method, turns: asyncio.Semaphore) -> Any:
@@ -84,9 +89,16 @@ async def make_again(channel: grpc.aio.Channel, call: Call) -> Result:
     return await make(channel, call) if result.message == FORGOTTEN else result
 
 
+async def answer(channels: Channels, call: Call) -> Result:
+    if not call.is_alone:
+        return await make_again(channels.get(call.address), call)
+    async with connect(call.address, ALONE) as channel:
+        return await make_again(channel, call)
+
+
 async def main() -> None:
     channels = Channels()
-    await converse(lambda call: make_again(channels.get(call.address), call))
+    await converse(lambda call: answer(channels, call))
 
 
 asyncio.run(main())

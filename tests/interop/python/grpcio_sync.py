@@ -2,7 +2,7 @@
 
 import asyncio
 import queue
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -10,6 +10,8 @@ from calls import HTTPS, Call, Method, Result, certificates, converse, find_meth
 from google.protobuf.message import Message
 
 COMPRESSIONS = {"": None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
+ALONE = (("grpc.use_local_subchannel_pool", 1),)
+"""Else channels of one process share their connections."""
 
 
 class Requests:
@@ -44,11 +46,11 @@ class Channels:
         return self._channels[address]
 
 
-def connect(address: str) -> grpc.Channel:
+def connect(address: str, options: Sequence[tuple[str, int]] = ()) -> grpc.Channel:
     if not address.startswith(HTTPS):
-        return grpc.insecure_channel(address)
+        return grpc.insecure_channel(address, options)
     ca, cert, key = (file.read_bytes() for file in certificates("agent"))
-    return grpc.secure_channel(address.removeprefix(HTTPS), grpc.ssl_channel_credentials(ca, key, cert))
+    return grpc.secure_channel(address.removeprefix(HTTPS), grpc.ssl_channel_credentials(ca, key, cert), options)
 
 
 def begin(channel: grpc.Channel, call: Call, method: Method, requests: Requests) -> Any:
@@ -93,9 +95,16 @@ def make(channel: grpc.Channel, call: Call) -> Result:
     return result
 
 
+def answer(channels: Channels, call: Call) -> Result:
+    if not call.is_alone:
+        return make(channels.get(call.address), call)
+    with connect(call.address, ALONE) as channel:
+        return make(channel, call)
+
+
 async def main() -> None:
     channels = Channels()
-    await converse(lambda call: asyncio.to_thread(make, channels.get(call.address), call))
+    await converse(lambda call: asyncio.to_thread(answer, channels, call))
 
 
 asyncio.run(main())

@@ -37,9 +37,13 @@ class Channels:
 
     def get(self, address: str) -> Channel:
         if address not in self._channels:
-            host, _, port = address.removeprefix(HTTPS).rpartition(":")
-            self._channels[address] = Channel(host, int(port), ssl=tls() if address.startswith(HTTPS) else None)
+            self._channels[address] = connect(address)
         return self._channels[address]
+
+
+def connect(address: str) -> Channel:
+    host, _, port = address.removeprefix(HTTPS).rpartition(":")
+    return Channel(host, int(port), ssl=tls() if address.startswith(HTTPS) else None)
 
 
 def tls() -> ssl.SSLContext:
@@ -108,9 +112,16 @@ def details(error: GRPCError) -> bytes:
     return status.SerializeToString()
 
 
+async def answer(channels: Channels, call: Call) -> Result:
+    if not call.is_alone:
+        return await make(channels.get(call.address), call)
+    async with connect(call.address) as channel:
+        return await make(channel, call)
+
+
 async def main() -> None:
     channels = Channels()
-    await converse(lambda call: make(channels.get(call.address), call))
+    await converse(lambda call: answer(channels, call))
 
 
 asyncio.run(main())
