@@ -6,7 +6,7 @@ from hashlib import blake2b
 from itertools import accumulate, pairwise
 from typing import Final
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh64_intdigest
 
 __all__ = ["BLOCK_BYTES", "BLOCK_TOKENS", "ENDS", "NAME_BYTES", "Chain", "seed"]
 
@@ -19,7 +19,7 @@ NAME_BYTES: Final = 8
 _FINE: Final = 128
 """So many blocks, 32 KB of a prompt, are single ones."""
 _DOUBLINGS: Final = 8
-"""What is beyond 8 MB of a prompt has no name: two million tokens, more than models read, and a millisecond to name."""
+"""What is beyond 8 MB of a prompt has no name: two million tokens, more than models read, and 2 ms to name."""
 
 ENDS: Final[Sequence[int]] = list(
     accumulate([1] * _FINE + [_FINE // 16 << doubling for doubling in range(_DOUBLINGS) for _ in range(16)], initial=0)
@@ -45,7 +45,7 @@ def seed(secret: bytes, *scope: str) -> int:
 class Chain:
     """The names of the whole blocks of `data`, which end at `ENDS`, after what `before` names.
 
-    By XXH3 of the block with the name before as its seed, which copies nothing (docs/decisions/0009).
+    By XXH64 of the block with the name before as its seed, which copies nothing (docs/decisions/0009).
     """
 
     __slots__ = ("_before", "_data", "_spans", "names")
@@ -63,7 +63,7 @@ class Chain:
             if most_bytes <= 0:
                 self._before = before
                 return False
-            before = xxh3_64_intdigest(data[begin:end], before)
+            before = xxh64_intdigest(data[begin:end], before)
             names.append(before)
             most_bytes -= end - begin
         return True

@@ -23,7 +23,7 @@ _WEIGHT: Final = 0.05
 """Of each new ratio in the mean: some twenty requests."""
 _MODELS_MAX: Final = 1_000
 _PIECE_BYTES: Final = 512 * 1024
-"""Of a long prompt: to name its blocks takes a third of a millisecond."""
+"""Of a long prompt: to name its blocks takes a fifth of a millisecond."""
 
 
 class BytesPerToken:
@@ -130,7 +130,7 @@ class Prompt:
 
     def name(self, most_bytes: int = _PIECE_BYTES) -> bool:
         """Name blocks of so many bytes more; return whether all have names. Whoever asks for a long prompt before gets
-        them named in one go, which takes half a millisecond for each megabyte."""
+        them named in one go, which takes a quarter of a millisecond for each megabyte."""
         if self._known_blocks is None:
             if self._chain is None:
                 self._chain = self._index.chain(self._scope, self._data, is_text=self._is_text)
