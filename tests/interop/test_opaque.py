@@ -260,7 +260,8 @@ async def test_rpc_soak(opaque: At, target: Target) -> None:
 
 
 async def test_channel_soak(opaque: At, target: Target) -> None:
-    """One after the other, each on a new connection."""
+    """One after the other, each on a new connection, although there is one."""
+    assert_ok(opaque.call(call("EmptyCall", {})))
     made, there = connections(target.cluster)
     for _ in range(CHANNELS):
         result = opaque.call(large_unary(is_alone=True))
