@@ -54,6 +54,7 @@ class Limit(StrEnum):
     HANDSHAKE_TIMEOUT = "handshake_timeout_s"
     HANDSHAKES = "handshakes"
     IDLE_TIMEOUT = "idle_timeout_s"
+    VANISHED_TIMEOUT = "vanished_timeout_s"
     CONTINUATION_FRAMES = "continuation_frames"
     RESETS = "resets"
     IDLE_FRAMES = "idle_frames"

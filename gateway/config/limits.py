@@ -70,6 +70,9 @@ class LimitSettings(Strict, frozen=True):
     """So many connections of one worker may be before that at a time; above it the oldest of them ends."""
     idle_timeout_s: PositiveSeconds = 3_600.0
     """Of a connection without streams; then it is closed (Envoy: idle_timeout)."""
+    vanished_timeout_s: Annotated[float, Meta(ge=1, le=3_600)] = 120.0
+    """Of an agent's host that leaves TCP unanswered, or takes not a byte, for so long: it has gone without a word, and
+    TCP ends the connection. A silent one is asked after half of the time."""
     stream_window_bytes: Window = 256 * KIB
     """Of one request, while nobody reads it; its first message is asked for at once, whatever its length."""
     connection_window_bytes: Window = 16 * MIB

@@ -123,6 +123,7 @@ class Control:
         self._owner = FleetOwner(self._publisher.changed, time.monotonic, settings.health)
         self._metrics = ControlMetrics(self._owner)
         self._listener = Listener(bind(settings.listen), self._on_accepted)
+        self._listener.give_up_after(settings.limits.vanished_timeout_s)
         self._worker_count = settings.workers if isinstance(settings.workers, int) else usable_cores()
         self._memory = SharedMemory.made(size_bytes(self._worker_count))
         launch = Launch(worker_command, self._memory.fd)
@@ -237,6 +238,7 @@ class Control:
         if (old.replicas, old.discovery) != (new.replicas, new.discovery):
             self._discovery.follow(new)
         self._owner.judge_by(new.health)
+        self._listener.give_up_after(new.limits.vanished_timeout_s)
         for supervisor in self._supervisors:
             supervisor.settings = new
         logging.getLogger().setLevel(new.log_level.upper())

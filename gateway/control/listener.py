@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from itertools import product
 
 from gateway import logs
 from gateway.config import join_address, split_address
@@ -21,16 +22,6 @@ _BUSY_PAUSE_S = 0.02
 """Before a connection is offered again that no worker took: in this time one adopts about a hundred."""
 _PAUSE_S = 0.5
 """Before accepting again when descriptors or memory have run out; meanwhile agents wait in the backlog."""
-
-
-_VANISHED = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 20),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
-)
-"""An agent whose host is gone without a word is noticed within two minutes, whether we have something to say or not
-(tcp(7); accepted sockets have the listening one's options)."""
 
 
 def bind(address: str) -> list[socket.socket]:
@@ -61,8 +52,6 @@ def _bind_one(family: int, sockaddr: tuple[str | int, ...]) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        for level, option, value in _VANISHED:
-            listening.setsockopt(level, option, value)
         listening.bind(sockaddr)
         listening.listen(BACKLOG)
     except OSError:
@@ -92,6 +81,19 @@ class Listener:
     @property
     def port(self) -> int:
         return self._sockets[0].getsockname()[1]
+
+    def give_up_after(self, timeout_s: float) -> None:
+        """Let TCP end what is accepted from now on where an agent's host answers nothing for so long, whether we have
+        something to say or not (tcp(7); accepted sockets have the listening one's options)."""
+        options = (
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            # Whole seconds: asked after half of the time, and then three times.
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, round(timeout_s / 2))),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, round(timeout_s / 6))),
+            (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeout_s * 1000)),
+        )
+        for listening, option in product(self._sockets, options):
+            listening.setsockopt(*option)
 
     def start(self) -> None:
         """Accept; may be called again."""

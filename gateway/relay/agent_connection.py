@@ -1,6 +1,7 @@
 """A connection of an agent."""
 
 import asyncio
+import errno
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _CONNECTION_BYTES = 32 * 1024
 _STREAM_BYTES = 12 * 1024
 _LINGER_S = 10.0
 """For the last bytes to a peer whose connection is being closed."""
+_VANISHED = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
+"""TCP had no answer in time; where routers say why, that is the error."""
 _SPOKEN: Mapping[Greeting, Cause] = {
     Greeting.TLS: Cause.TLS,
     Greeting.HTTP1: Cause.HTTP1,
@@ -82,6 +85,8 @@ class AgentConnection(SocketConnection):
             known = exc if isinstance(exc, HandshakeFault) else self._fault
             self._relay.handshakes.failed(known or self._fault_by_words(), self._peer)
         super().connection_lost(exc)
+        if isinstance(exc, OSError) and exc.errno in _VANISHED:
+            self._relay.metrics.met(Limit.VANISHED_TIMEOUT)
         if self._address is not None:
             self._relay.peers.leave(self._address)
         self._relay.remove_agent(self)

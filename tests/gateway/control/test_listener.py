@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import resource
 import socket
@@ -54,6 +55,27 @@ async def test_each_connection_is_accepted_without_delay_of_small_writes() -> No
                 assert accepted.getpeername() == agent.getsockname()
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
                 assert not accepted.getblocking()
+
+
+@pytest.mark.parametrize(("timeout_s", "expected"), [(120.0, [1, 60, 20, 120_000]), (1.0, [1, 1, 1, 1_000])])
+async def test_tcp_gives_up_an_agent_as_the_setting_says(timeout_s: float, expected: list[int]) -> None:
+    async with accepting() as them:
+        for each_s in (7.0, timeout_s):  # it may change while connections come
+            them.listener.give_up_after(each_s)
+        with socket.create_connection(("127.0.0.1", them.listener.port)), await them.next() as accepted:
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_USER_TIMEOUT)
+            found = [accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)]
+            assert found + [accepted.getsockopt(socket.IPPROTO_TCP, option) for option in options] == expected
+
+
+async def test_an_agent_that_takes_nothing_is_given_up_by_tcp() -> None:
+    loop = asyncio.get_running_loop()
+    async with accepting() as them, asyncio.timeout(30):
+        them.listener.give_up_after(1.0)
+        with socket.create_connection(("127.0.0.1", them.listener.port)), await them.next() as accepted:
+            with pytest.raises(OSError, match="timed out") as given_up:
+                await loop.sock_sendall(accepted, bytes(64 * 1024 * 1024))
+            assert given_up.value.errno == errno.ETIMEDOUT
 
 
 async def test_a_host_with_two_addresses_listens_on_both_at_one_port(monkeypatch: pytest.MonkeyPatch) -> None:

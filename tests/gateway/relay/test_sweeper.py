@@ -1,5 +1,7 @@
 """Peers that are slow, silent or greedy, found out by looking now and then."""
 
+import errno
+
 import pytest
 from msgspec import convert
 from msgspec.structs import fields
@@ -20,6 +22,22 @@ HEALTH = b"/grpc.health.v1.Health/Check"
 CALM = ErrorCode.ENHANCE_YOUR_CALM
 # What is announced to peers, and what bounds without a refusal.
 SHAPES = {"response_window_bytes", "stream_window_bytes", "connection_window_bytes", "held_tail_bytes", "reset_soon_s"}
+
+
+@pytest.mark.parametrize("said", [errno.ETIMEDOUT, errno.EHOSTUNREACH])
+async def test_an_agent_whose_host_is_gone_is_counted(world: World, said: int) -> None:
+    agent = world.agent()
+    await world.settle()
+    agent.wire.connection.connection_lost(OSError(said, "gone"))
+    assert world.limits_met() == {"vanished_timeout_s": 1}
+
+
+async def test_an_agent_that_hangs_up_has_not_vanished(world: World) -> None:
+    for error in (None, ConnectionResetError(errno.ECONNRESET, "reset")):
+        agent = world.agent()
+        await world.settle()
+        agent.wire.connection.connection_lost(error)
+    assert world.limits_met() == {}
 
 
 def test_every_limit_is_counted_by_the_name_of_its_setting() -> None:
