@@ -64,7 +64,9 @@ class Listener:
     """Hands accepted sockets to `on_accepted`, whose they are from then on, unless it returns False: nobody takes one
     now. Then it waits, and with it those in the backlog. It owns its own sockets."""
 
-    def __init__(self, sockets: list[socket.socket], on_accepted: Callable[[socket.socket], bool]) -> None:
+    def __init__(
+        self, sockets: list[socket.socket], on_accepted: Callable[[socket.socket], bool], vanished_timeout_s: float
+    ) -> None:
         self._sockets = sockets
         self._waiting: socket.socket | None = None
         """Accepted, and taken by nobody yet."""
@@ -72,6 +74,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._resumption: asyncio.TimerHandle | None = None
         self._is_accepting = False
+        self.give_up_after(vanished_timeout_s)
 
     @property
     def address(self) -> str:
