@@ -21,6 +21,13 @@ OTHER = "other"
 CHILDREN_MAX = 10_000
 """Of one family; label values beyond that are counted under `OTHER`."""
 
+LIMITS_HIT = (
+    "inference_gateway_limits_hit_total",
+    "Requests refused, streams and connections ended by settings.limits.",
+    "limit",
+)
+"""A counter that control has as well as each worker."""
+
 # Semantic conventions of gen_ai.server.time_to_first_token, which ends at 10 s; a queued or long prefill takes longer.
 TIME_TO_FIRST_TOKEN_BOUNDS_S = (
     *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),

@@ -12,8 +12,6 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-# At least one byte has to go along with a descriptor (unix(7)).
-_PAYLOAD = b"\0"
 _INT = struct.Struct("i")
 _ROOM = socket.CMSG_SPACE(_INT.size)
 
@@ -33,14 +31,15 @@ class DescriptorSender:
         end.setblocking(False)
         self._end = end
 
-    def send(self, accepted: socket.socket) -> bool:
-        """Hand `accepted` over and close our copy. False: the worker is gone, and the copy stays open.
+    def send(self, accepted: socket.socket, network: int) -> bool:
+        """Hand `accepted` over and close our copy. `network` goes along: the number under which it is counted. False:
+        the worker is gone, and the copy stays open.
 
         Raises BlockingIOError, with the copy open, where the worker has not yet taken the few hundred that the kernel
         queues (SO_SNDBUF, net.unix.max_dgram_qlen).
         """
         try:
-            socket.send_fds(self._end, [_PAYLOAD], [accepted.fileno()])
+            socket.send_fds(self._end, [_INT.pack(network)], [accepted.fileno()])
         except BlockingIOError:
             raise
         except OSError as error:
@@ -56,13 +55,13 @@ class DescriptorSender:
 
 class DescriptorReceiver:
     """The worker's end. It owns `end`; each socket that it hands to `on_accepted` is non-blocking and the callee's.
-    `on_lost` is told of one that could not be received.
+    `on_lost` is told of one that could not be received. Both get the number that came along.
 
     Closing it, or losing control, closes what was sent and not yet received (the kernel does).
     """
 
     def __init__(
-        self, end: socket.socket, on_accepted: Callable[[socket.socket], None], on_lost: Callable[[], None]
+        self, end: socket.socket, on_accepted: Callable[[socket.socket, int], None], on_lost: Callable[[int], None]
     ) -> None:
         end.setblocking(False)
         self._end = end
@@ -76,7 +75,7 @@ class DescriptorReceiver:
         for _ in range(8):
             try:
                 # Not socket.recv_fds: it ignores its flags, and a child process would inherit the connection.
-                payload, ancillary, _, _ = self._end.recvmsg(len(_PAYLOAD), _ROOM, socket.MSG_CMSG_CLOEXEC)
+                payload, ancillary, _, _ = self._end.recvmsg(_INT.size, _ROOM, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             except OSError:
@@ -84,18 +83,19 @@ class DescriptorReceiver:
             if not payload:
                 self.close()
                 return
-            self._adopt([data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS])
+            rights = [data for _, kind, data in ancillary if kind == socket.SCM_RIGHTS]
+            self._adopt(rights, _INT.unpack(payload)[0])
 
-    def _adopt(self, rights: list[bytes]) -> None:
+    def _adopt(self, rights: list[bytes], network: int) -> None:
         if not rights:
             # This process has no descriptor left: the kernel dropped it, and with control's copy closed the agent sees
             # its connection end.
             logger.warning("event=descriptor_dropped reason=no_descriptor_left")
-            self._on_lost()
+            self._on_lost(network)
             return
         accepted = socket.socket(fileno=_INT.unpack(rights[0])[0])
         accepted.setblocking(False)
-        self._on_accepted(accepted)
+        self._on_accepted(accepted, network)
 
     def close(self) -> None:
         """Stop receiving; may be called again."""

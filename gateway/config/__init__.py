@@ -21,11 +21,12 @@ from gateway.config.discovery import (
     SrvSource,
 )
 from gateway.config.health import HealthSettings
-from gateway.config.limits import LimitSettings, RateSettings
+from gateway.config.limits import CONNECTIONS_MAX, LimitSettings, RateSettings
 from gateway.config.routes import AliasSettings, RouteSettings, ShadowSettings, ZoneSettings
 from gateway.config.tls import AgentTlsSettings, ReplicaTlsSettings, TlsSettings
 
 __all__ = [
+    "CONNECTIONS_MAX",
     "LIVE",
     "LOG_LEVELS",
     "AgentConnectionSettings",

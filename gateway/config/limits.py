@@ -15,6 +15,8 @@ KIB = 1024
 MIB = 1024 * KIB
 
 _WINDOW_BYTES_MAX = 2**31 - 1
+CONNECTIONS_MAX = 131_072
+"""Who has a connection is counted in memory that workers share, cut to size when the gateway starts."""
 Window = Annotated[int, Meta(ge=65_535, le=_WINDOW_BYTES_MAX)]
 """A smaller one would bind a peer only after it has acknowledged our settings (RFC 9113, 6.9.2)."""
 
@@ -57,10 +59,10 @@ class LimitSettings(Strict, frozen=True):
     """Of a response message that has begun and not ended; a longer one passes in pieces."""
 
     # Connections.
-    connections: PositiveInt = 20_000
+    connections: Annotated[int, Meta(ge=1, le=CONNECTIONS_MAX)] = 20_000
     """Of all agents, over all workers; above it new ones are closed."""
     connections_per_address: PositiveInt = 2_000
-    """Of one agent's IP address, in each worker. Agents behind one proxy share theirs."""
+    """Of one agent's IP address (IPv6: its 64-bit network), over all workers. Agents behind one proxy share theirs."""
     streams_per_connection: Annotated[int, Meta(ge=1, le=2**31 - 1)] = 1_000
     """Announced to agents as SETTINGS_MAX_CONCURRENT_STREAMS. Envoy's edge guide and others say 100; agents of one
     process share a connection."""

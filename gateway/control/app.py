@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from socket import socket
 from typing import TYPE_CHECKING
 
 import grpc.aio
@@ -33,6 +32,7 @@ from gateway.control.admin import Admin
 from gateway.control.announcement import announcement
 from gateway.control.cores import usable_cores
 from gateway.control.discovery.discovery import Discovery
+from gateway.control.door import Door
 from gateway.control.explaining import explainer
 from gateway.control.fleet_owner import Change, FleetOwner
 from gateway.control.health import Health
@@ -42,6 +42,7 @@ from gateway.control.metrics import ControlMetrics
 from gateway.control.metrics_http import running_metrics
 from gateway.control.models import models_handler
 from gateway.control.options import SettingsSource
+from gateway.control.peers import Peers
 from gateway.control.prober import Prober
 from gateway.control.publisher import Publisher
 from gateway.control.reconfiguration import Reconfiguration
@@ -122,12 +123,15 @@ class Control:
         self._publisher = Publisher(self._publish, asyncio.get_running_loop().call_later)
         self._owner = FleetOwner(self._publisher.changed, time.monotonic, settings.health)
         self._metrics = ControlMetrics(self._owner)
-        self._listener = Listener(bind(settings.listen), self._on_accepted, settings.limits.vanished_timeout_s)
+        sockets = bind(settings.listen)
         self._worker_count = settings.workers if isinstance(settings.workers, int) else usable_cores()
         self._memory = SharedMemory.made(size_bytes(self._worker_count))
         launch = Launch(worker_command, self._memory.fd)
         rows = Rows(self._memory.view, self._worker_count)
-        self._workers = Workers(self._greeting, self._on_available, rows)
+        peers = Peers(rows)
+        self._workers = Workers(self._greeting, self._on_available, rows, peers)
+        door = Door(lambda: self._settings.limits, peers, self._workers.hand_over, self._metrics, time.monotonic)
+        self._listener = Listener(sockets, door.on_accepted, settings.limits.vanished_timeout_s)
         self._certificates = self._watch_certificates(settings.tls)
         self._slots = Slots(rows, lambda: self._workers.fleet_version)
         # As workers see it; followed while a gateway in front asks.
@@ -261,11 +265,6 @@ class Control:
     @property
     def _material(self) -> Material:
         return self._certificates.material if self._certificates is not None else Material()
-
-    def _on_accepted(self, accepted: socket) -> bool:
-        if took := self._workers.hand_over(accepted, time.monotonic()):
-            self._metrics.accepted.add()
-        return took
 
     def _publish(self, change: Change) -> None:
         """Workers first: who is told that a replica is ready must find it so."""

@@ -61,15 +61,15 @@ def _bind_one(family: int, sockaddr: tuple[str | int, ...]) -> socket.socket:
 
 
 class Listener:
-    """Hands accepted sockets to `on_accepted`, whose they are from then on, unless it returns False: nobody takes one
-    now. Then it waits, and with it those in the backlog. It owns its own sockets."""
+    """Hands accepted sockets, and the peer's IP address, to `on_accepted`, whose they are from then on, unless it
+    returns False: nobody takes one now. Then it waits, and with it those in the backlog. It owns its own sockets."""
 
     def __init__(
-        self, sockets: list[socket.socket], on_accepted: Callable[[socket.socket], bool], vanished_timeout_s: float
+        self, sockets: list[socket.socket], on_accepted: Callable[[socket.socket, str], bool], vanished_timeout_s: float
     ) -> None:
         self._sockets = sockets
-        self._waiting: socket.socket | None = None
-        """Accepted, and taken by nobody yet."""
+        self._waiting: tuple[socket.socket, str] | None = None
+        """Accepted, from where, and taken by nobody yet."""
         self._on_accepted = on_accepted
         self._loop = asyncio.get_running_loop()
         self._resumption: asyncio.TimerHandle | None = None
@@ -102,7 +102,7 @@ class Listener:
         """Accept; may be called again."""
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
-            if not self._hand_over(waiting):
+            if not self._hand_over(*waiting):
                 return
         if not self._is_accepting and self._sockets:
             self._is_accepting = True
@@ -126,14 +126,14 @@ class Listener:
             listening.close()
         self._sockets = []
         if self._waiting is not None:
-            self._waiting.close()
+            self._waiting[0].close()
             self._waiting = None
 
     def _accept(self, listening: socket.socket) -> None:
         # A bounded batch: probes, signals and workers get their turn when thousands connect at once.
         for _ in range(64):
             try:
-                accepted, _ = listening.accept()
+                accepted, (address, *_) = listening.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -144,14 +144,14 @@ class Listener:
                 continue
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if not self._hand_over(accepted) or not self._is_accepting:
+            if not self._hand_over(accepted, address) or not self._is_accepting:
                 return
 
-    def _hand_over(self, accepted: socket.socket) -> bool:
+    def _hand_over(self, accepted: socket.socket, address: str) -> bool:
         """Return whether somebody took it; else try again soon, and accept nothing until then."""
-        if self._on_accepted(accepted):
+        if self._on_accepted(accepted, address):
             return True
-        self._waiting = accepted
+        self._waiting = accepted, address
         self.pause()
         self._resumption = self._loop.call_later(_BUSY_PAUSE_S, self.start)
         return False

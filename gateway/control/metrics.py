@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from gateway.channel.messages import Outcome
 from gateway.control.fleet_owner import FleetOwner
-from gateway.metrics import Family, ProcessMetrics, Registry
+from gateway.metrics import LIMITS_HIT, Family, ProcessMetrics, Registry
 from gateway.types import ReplicaState
 
 _SHOWN = tuple(state for state in ReplicaState if state is not ReplicaState.GONE)
@@ -23,6 +23,7 @@ class ControlMetrics:
         self.accepted = registry.counter(
             "inference_gateway_connections_accepted_total", "Agents' connections given to a worker."
         ).child()
+        self.limits_hit = registry.counter(*LIMITS_HIT)
         self._outcomes = registry.counter(
             "inference_gateway_outcomes_total", "Attempts ended, as far as they say something of it.", "replica", "kind"
         )

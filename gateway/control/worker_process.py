@@ -66,7 +66,8 @@ class WorkerProcess:
         self._on_seen = on_seen
         self._ready_or_closed = asyncio.Event()
         self._closed = asyncio.Event()
-        self._handed_over = 0
+        # With what earlier lives were given, all of which has ended.
+        self._handed_over = presence.ended_connections()
         self._young: deque[float] = deque()
         """When each of the last connections was handed over."""
         self._asked = 0
@@ -87,7 +88,7 @@ class WorkerProcess:
     @property
     def connections(self) -> int:
         """That it has, or that are on their way to it."""
-        return self._handed_over - self.presence.ended_connections
+        return self._handed_over - self.presence.ended_connections()
 
     def young(self, now_s: float) -> int:
         """Return how many connections were handed over so recently that their streams are still to come."""
@@ -127,10 +128,10 @@ class WorkerProcess:
         if channel is not None and channel.is_open and not channel.send_framed(message):
             self.kill("does not read its channel")
 
-    def hand_over(self, accepted: socket.socket, now_s: float) -> bool:
+    def hand_over(self, accepted: socket.socket, network: int, now_s: float) -> bool:
         """Give it a connection. False: it takes none now, being gone, or busy with those that it has been given."""
         try:
-            took = self._descriptors is not None and self._descriptors.send(accepted)
+            took = self._descriptors is not None and self._descriptors.send(accepted, network)
         except BlockingIOError:
             return False  # one that is stuck is silent, too
         if took:

@@ -9,6 +9,7 @@ from msgspec import structs
 from gateway.channel.channel import framed
 from gateway.channel.messages import AskWhy, Down, Prepare, Why
 from gateway.config import Settings
+from gateway.control.peers import Peers
 from gateway.control.worker_process import WorkerProcess
 from gateway.errors import SettingsError
 from gateway.fleet.presence import Presence
@@ -18,14 +19,16 @@ from gateway.metrics import Family, lasting, merge
 
 class Workers:
     """`greeting` returns what a new worker is told first, given its id. `on_available` is told when connections can be
-    taken, which at the start is when all workers can, and when none can any more. In `rows` they count."""
+    taken, which at the start is when all workers can, and when none can any more. In `rows` they count; `peers` counts
+    what they are given."""
 
     def __init__(
-        self, greeting: Callable[[int], Sequence[Down]], on_available: Callable[[bool], None], rows: Rows
+        self, greeting: Callable[[int], Sequence[Down]], on_available: Callable[[bool], None], rows: Rows, peers: Peers
     ) -> None:
         self._greeting = greeting
         self._on_available = on_available
         self._rows = rows
+        self._peers = peers
         self._running: list[WorkerProcess] = []
         self._up: set[WorkerProcess] = set()
         self._retired: list[Family] = []
@@ -71,8 +74,9 @@ class Workers:
             self._on_available(False)
 
     def bury(self, worker_id: int) -> None:
-        """Its process is no more: nothing is in flight in it."""
+        """Its process is no more: nothing is in flight in it, and its connections have ended."""
         self._rows.bury(worker_id)
+        self._peers.bury(worker_id)
 
     def tell(self, message: Down, but: WorkerProcess | None = None) -> None:
         encoded = framed(message)
@@ -101,16 +105,19 @@ class Workers:
         for worker in self.running:
             worker.kill(reason)
 
-    def hand_over(self, accepted: socket.socket, now_s: float) -> bool:
-        """Give the connection to the worker with the fewest streams, then the fewest connections. False: none takes it
-        now, and it is still the caller's."""
+    def hand_over(self, accepted: socket.socket, network: int, now_s: float) -> bool:
+        """Give the connection to the worker with the fewest streams, then the fewest connections. `network` is its
+        number. False: none takes it now, and it is still the caller's."""
         ready = [worker for worker in self._running if worker.is_ready]
         # Young ones will bring as many streams as others have, or a burst of connections would go to whoever had the
         # fewest streams before it.
         others = sum(each.connections - each.young(now_s) for each in ready)
         expected = sum(each.presence.streams for each in ready) / others if others > 0 else 0.0
-        by_busyness = sorted(ready, key=lambda worker: worker.busyness(expected, now_s))
-        return any(worker.hand_over(accepted, now_s) for worker in by_busyness)
+        for worker in sorted(ready, key=lambda worker: worker.busyness(expected, now_s)):
+            if worker.hand_over(accepted, network, now_s):
+                self._peers.handed_over(network, worker.worker_id)
+                return True
+        return False
 
     async def families(self, timeout_s: float) -> Sequence[Family]:
         """Return what all workers, the dead ones too, have counted. One that is late counts as it last said."""

@@ -7,15 +7,18 @@ place: for one look, at which one connection is handed over.
 
 from typing import Final
 
-from gateway.fleet.shared_counters import Cell, Rows
+from gateway.fleet.shared_counters import NETWORKS_AT, Cell, Rows
 
-__all__ = ["BEAT_INTERVAL_S", "Presence"]
+__all__ = ["ALL_NETWORKS", "BEAT_INTERVAL_S", "Presence"]
 
+ALL_NETWORKS: Final = 0
+"""The number of all agents together; those of networks begin at 1."""
 BEAT_INTERVAL_S: Final = 0.5
 
 
 class Presence:
-    """Of one worker. It alone writes; once it is dead control does, and sets everything back (`Rows.bury`)."""
+    """Of one worker. It alone writes; once it is dead control does, and sets everything back (`Rows.bury`) but how many
+    connections have ended in all its lives."""
 
     def __init__(self, rows: Rows, worker: int) -> None:
         self._row = rows.workers[worker]
@@ -30,9 +33,10 @@ class Presence:
         self._row[Cell.FLEET_VERSION] = fleet_version + 1
         self._row[Cell.BEATS] += 1
 
-    def connection_ended(self) -> None:
-        """One of those that were handed to it."""
-        self._row[Cell.ENDED_CONNECTIONS] += 1
+    def connection_ended(self, network: int) -> None:
+        """One of those that were handed to it, with this number."""
+        self._row[NETWORKS_AT + network] += 1
+        self._row[NETWORKS_AT + ALL_NETWORKS] += 1
 
     # For control.
 
@@ -46,10 +50,9 @@ class Presence:
         """Of the fleet that it goes by; -1: of none yet."""
         return self._row[Cell.FLEET_VERSION] - 1
 
-    @property
-    def ended_connections(self) -> int:
-        """Of those that were handed to it."""
-        return self._row[Cell.ENDED_CONNECTIONS]
+    def ended_connections(self, network: int = ALL_NETWORKS) -> int:
+        """Return how many of those that were handed to it, in any life."""
+        return self._row[NETWORKS_AT + network]
 
     @property
     def streams(self) -> int:

@@ -4,8 +4,8 @@ Memory is cut into rows of 64-bit cells, one row for each worker and a last one 
 process, and an aligned store of eight bytes is seen whole or not at all, on every machine that CPython runs on.
 
 A row is: how many changes its writer has made; its other numbers (`Cell`); a ring with the slots of its last changes,
-so that a reader need not look at all; what gateways in front have sent (`gateway.fleet.received`); and for each slot
-its four counts. A writer stores cells before it counts
+so that a reader need not look at all; what gateways in front have sent (`gateway.fleet.received`); for each slot
+its four counts; and how many connections have ended (`gateway.fleet.presence`). A writer stores cells before it counts
 the change. Where a processor shows stores in another order (Arm), a reader may look too soon: it looks again at what
 it saw last (`is_ordered`).
 """
@@ -14,10 +14,22 @@ from collections.abc import Collection, Iterator
 from enum import IntEnum
 from typing import Final
 
+from gateway.config import CONNECTIONS_MAX
 from gateway.fleet.counters import InFlight
 from gateway.types import ReplicaRecord
 
-__all__ = ["GATEWAYS", "GATEWAYS_AT", "SLOTS", "Cell", "Rows", "SharedCounters", "SharedTally", "size_bytes"]
+__all__ = [
+    "GATEWAYS",
+    "GATEWAYS_AT",
+    "NETWORKS",
+    "NETWORKS_AT",
+    "SLOTS",
+    "Cell",
+    "Rows",
+    "SharedCounters",
+    "SharedTally",
+    "size_bytes",
+]
 
 SLOTS: Final = 65_536
 """Lives of replicas that can be counted at a time. Memory that nobody touches costs nothing."""
@@ -25,6 +37,8 @@ RING: Final = 1_024
 """Changes that a reader may miss before it looks at everything."""
 GATEWAYS: Final = 256
 """In front of this one, that a worker counts by: a cell with the name of each, then a cell with the count of each."""
+NETWORKS: Final = 2 * CONNECTIONS_MAX
+"""Of agents, by the numbers that control gives them (`gateway.control.peers`)."""
 
 _CELL_BYTES: Final = 8
 _REQUESTS: Final = 3
@@ -39,12 +53,9 @@ class Cell(IntEnum):
     PARKED_REQUESTS = 2
     REQUESTS = _REQUESTS
     """In flight, in all slots."""
-    ENDED_CONNECTIONS = 4
-    FLEET_VERSION = 5
+    FLEET_VERSION = 4
     """And 1: a row begins with 0."""
-    BEATS = 6
-    CONNECTIONS = 7
-    """Of agents."""
+    BEATS = 5
 
 
 _CHANGES: Final = 0
@@ -56,7 +67,8 @@ _PREFILL_TOKENS: Final = 1
 _CONTEXT_TOKENS: Final = 2
 _SENT_REQUESTS: Final = 3
 _STRIDE: Final = 4
-_ROW: Final = _SLOTS_AT + SLOTS * _STRIDE
+NETWORKS_AT: Final = _SLOTS_AT + SLOTS * _STRIDE
+_ROW: Final = NETWORKS_AT + NETWORKS
 
 
 def size_bytes(workers: int) -> int:
@@ -88,7 +100,7 @@ class Rows:
         self.control[at] = -sum(row[at] for row in self.workers)
 
     def bury(self, worker: int) -> None:
-        """Take back what a dead worker had in flight and said of itself. What it has sent, it has sent."""
+        """Take back what a dead worker had in flight and said of itself. What it has sent or ended stays."""
         row = self.workers[worker]
         for cell, value in enumerate(row[_SLOTS_AT : _SLOTS_AT + self._begun * _STRIDE].tolist()):
             if value and cell % _STRIDE != _SENT_REQUESTS:

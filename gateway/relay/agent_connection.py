@@ -46,15 +46,15 @@ class AgentConnection(SocketConnection):
     is_server = True
     http1_answer = HTTP1_ANSWER
 
-    def __init__(self, relay: "Relay") -> None:
+    def __init__(self, relay: "Relay", network: int) -> None:
+        """`network` is the number under which control counts it (gateway.control.peers)."""
         super().__init__(relay.shared, relay.agent_limits)
+        self.network = network
         self._relay = relay
         self._handshake: Timer | None = None
         self._session: Session | None = None
         self._fault: HandshakeFault | None = None
         self._peer = ""
-        self._address: str | None = None
-        """Counted under it; None while it is not."""
         self._idle_at: float | None = None
         self._stuck_at: float | None = None
         self._age = Age(relay.connections, relay.clock(), relay.rng)
@@ -66,12 +66,6 @@ class AgentConnection(SocketConnection):
         # A Unix socket's peer has no address.
         address, port, *_ = transport.get_extra_info("peername") or ("", 0)
         self._peer = join_address(address, port)
-        limit = relay.peers.enter(address)
-        if limit is not None:
-            relay.metrics.met(limit)
-            self.kill()
-            return
-        self._address = address
         timeout_s = relay.limits.handshake_timeout_s
         self._handshake = relay.call_at(relay.clock() + timeout_s, lambda: self.refuse(Limit.HANDSHAKE_TIMEOUT))
         relay.handshakes.begin(self)
@@ -87,8 +81,6 @@ class AgentConnection(SocketConnection):
         super().connection_lost(exc)
         if isinstance(exc, OSError) and exc.errno in _VANISHED:
             self._relay.metrics.met(Limit.VANISHED_TIMEOUT)
-        if self._address is not None:
-            self._relay.peers.leave(self._address)
         self._relay.remove_agent(self)
 
     # http2.connection.ConnectionOwner.

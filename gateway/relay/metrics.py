@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from gateway.errors import Failure, Limit
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger
-from gateway.metrics import INTER_TOKEN_BOUNDS_S, TIME_TO_FIRST_TOKEN_BOUNDS_S, Counter, Histogram, Registry
+from gateway.metrics import (
+    INTER_TOKEN_BOUNDS_S,
+    LIMITS_HIT,
+    TIME_TO_FIRST_TOKEN_BOUNDS_S,
+    Counter,
+    Histogram,
+    Registry,
+)
 from gateway.relay.route_metrics import RouteMetrics, RouteTally
 from gateway.rpc.status import Code
 
@@ -70,9 +77,7 @@ class RelayMetrics:
         self.held_bytes = registry.gauge(
             name("held_bytes"), "What agents hold of memory, estimated once a second; the limits memory_*_bytes."
         ).child()
-        self._limits = registry.counter(
-            name("limits_hit_total"), "Requests refused, streams and connections ended by settings.limits.", "limit"
-        )
+        self._limits = registry.counter(*LIMITS_HIT)
         self._replica_limits = registry.counter(
             name("replica_limits_hit_total"), "Connections to replicas ended by settings.limits.", "replica", "limit"
         )

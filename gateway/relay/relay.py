@@ -20,7 +20,6 @@ from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import agent_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
-from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool
 from gateway.relay.route_metrics import RouteTally
 from gateway.relay.socket_connection import Shared
@@ -51,12 +50,11 @@ class Relay:
     new_pool: Callable[[str], Pool]
     """From replica id."""
     memory: RequestMemory
-    peers: Peers
     connections: AgentConnectionSettings
     """For those that begin from now on."""
     rng: random.Random
-    on_agent_gone: Callable[[], None]
-    """A connection of an agent has ended."""
+    on_agent_gone: Callable[[int], None]
+    """A connection of an agent has ended; it is told of which network."""
     clock: Callable[[], float] = field(init=False)
     """Monotonic, seconds."""
     explain_to: frozenset[str] = field(init=False)
@@ -80,7 +78,7 @@ class Relay:
 
     def limit(self, limits: LimitSettings) -> None:
         """Go by these limits from now on; what has begun keeps those that it began with."""
-        self.limits = self.peers.limits = limits
+        self.limits = limits
         self.memory.limit_bytes = limits.buffered_bytes
         self.agent_limits = agent_limits(limits)
         self.handshakes.limit = limits.handshakes
@@ -135,7 +133,7 @@ class Relay:
 
     def remove_agent(self, agent: AgentConnection) -> None:
         self.agents.remove(agent)
-        self.on_agent_gone()
+        self.on_agent_gone(agent.network)
         if not self.agents and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 

@@ -47,7 +47,6 @@ from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import replica_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
-from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool, PoolWatcher
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import Connector
@@ -129,7 +128,6 @@ class Worker:
             memory=RequestMemory(
                 settings.limits.buffered_bytes, SharedTally(rows, worker_id, Cell.REQUEST_BYTES), shared.turns.wait
             ),
-            peers=Peers(settings.limits, SharedTally(rows, worker_id, Cell.CONNECTIONS)),
             connections=settings.agent_connections,
             rng=self._rng,
         )
@@ -231,11 +229,11 @@ class Worker:
         self._ledger.on_expected, self._dispatcher.shadows = self._shadows.first_token, self._shadows
         self._shadows.use(settings, self._rng)
 
-    def _on_accepted(self, accepted: socket.socket) -> None:
-        self._spawn(self._adopt(accepted))
+    def _on_accepted(self, accepted: socket.socket, network: int) -> None:
+        self._spawn(self._adopt(accepted, network))
 
-    async def _adopt(self, accepted: socket.socket) -> None:
-        agent = AgentConnection(self._relay)
+    async def _adopt(self, accepted: socket.socket, network: int) -> None:
+        agent = AgentConnection(self._relay, network)
         tls = self._contexts.agents
         protocol = TlsSocket(agent, tls, is_server=True, plain_answer=plain_text_answer) if tls else agent.protocol
         try:
@@ -243,7 +241,7 @@ class Worker:
         except OSError as error:
             _log.info(logs.line("agent_gone", error=error))
             accepted.close()
-            self._presence.connection_ended()
+            self._presence.connection_ended(network)
 
     def _is_ready(self, replica_id: str) -> bool:
         record = self._fleet.record(replica_id)

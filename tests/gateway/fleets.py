@@ -1,5 +1,6 @@
 """Fleets for tests: short ways to say what control would send."""
 
+import mmap
 import random
 from collections.abc import Callable, Sequence
 
@@ -7,6 +8,7 @@ from gateway.dispatch.admission import Admission, Parking
 from gateway.dispatch.dispatch import Dispatcher, pushback
 from gateway.fleet.fleet import Fleet, FleetChange
 from gateway.fleet.leases import Ledger, LocalCounters
+from gateway.fleet.shared_counters import Rows, size_bytes
 from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.types import Facts, ReplicaRecord, ReplicaState, Snapshot, Usage, View
@@ -24,6 +26,11 @@ def row(
     weight: float = 1.0,
 ) -> ReplicaRecord:
     return ReplicaRecord(replica_id, f"{replica_id}:8000", incarnation, state, models, weight, None)
+
+
+def shared_rows(workers: int) -> Rows:
+    """What so many workers and control share: as in `SharedMemory`, pages that nobody touches cost nothing."""
+    return Rows(memoryview(mmap.mmap(-1, size_bytes(workers))), workers)
 
 
 def view(replica_id: str, requests: int = 0, weight: float = 1.0) -> View:

@@ -49,7 +49,7 @@ class FakeWorker:
         self._parked: SharedTally
 
     async def run(self, channel_end: socket.socket, descriptors_end: socket.socket) -> None:
-        receiver = DescriptorReceiver(descriptors_end, self._adopt, lambda: None)
+        receiver = DescriptorReceiver(descriptors_end, self._adopt, lambda network: None)
         self._channel = await open_worker_end(channel_end, self._obey, lambda _: self._ending.set())
         await self._ending.wait()
         receiver.close()
@@ -86,16 +86,16 @@ class FakeWorker:
         self._presence.beat(0)
         asyncio.get_running_loop().call_later(BEAT_INTERVAL_S, self._beat)
 
-    def _adopt(self, accepted: socket.socket) -> None:
+    def _adopt(self, accepted: socket.socket, network: int) -> None:
         self._adopted.add()
         agent = self._tasks.create_task(self._greet(accepted))
         self._agents.add(agent)
-        agent.add_done_callback(self._left)
+        agent.add_done_callback(lambda agent: self._left(agent, network))
         self._count()
 
-    def _left(self, agent: asyncio.Task[None]) -> None:
+    def _left(self, agent: asyncio.Task[None], network: int) -> None:
         self._agents.discard(agent)
-        self._presence.connection_ended()
+        self._presence.connection_ended(network)
         self._count()
 
     def _count(self) -> None:

@@ -16,12 +16,15 @@ from gateway.errors import SettingsError
 class Accepting:
     def __init__(self, address: str) -> None:
         self.accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+        self.addresses: list[str] = []
+        """Of peers, as told: also of one that was not taken."""
         self.is_busy = False
         self.refusals = 0
         self.listener = Listener(bind(address), self._take, 7.0)
         self.listener.start()
 
-    def _take(self, accepted: socket.socket) -> bool:
+    def _take(self, accepted: socket.socket, address: str) -> bool:
+        self.addresses.append(address)
         if self.is_busy:
             self.refusals += 1
         else:
@@ -92,7 +95,7 @@ async def test_a_host_with_two_addresses_listens_on_both_at_one_port(monkeypatch
         monkeypatch.undo()
         for host in ("::1", "127.0.0.1"):
             with socket.create_connection((host, them.listener.port)), await them.next():
-                pass
+                assert them.addresses.pop() == host
         assert them.listener.address == f"[::1]:{them.listener.port}"
 
 
@@ -170,6 +173,7 @@ async def test_while_nobody_takes_connections_agents_wait() -> None:
         with socket.create_connection(address) as first, socket.create_connection(address) as second:
             await until(lambda: them.refusals > 2)
             assert them.accepted.empty()
+            assert set(them.addresses) == {"127.0.0.1"}
             them.is_busy = False
             for agent in (first, second):
                 with await them.next() as accepted:

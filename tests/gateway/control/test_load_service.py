@@ -16,10 +16,10 @@ from gateway.control.services import running_server
 from gateway.dispatch.own_load import OwnLoad
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.received import Received
-from gateway.fleet.shared_counters import Rows, SharedCounters, size_bytes
+from gateway.fleet.shared_counters import SharedCounters
 from gateway.rpc.orca import parse_report
 from gateway.types import LoadReport, ReplicaRecord, Snapshot
-from tests.gateway.fleets import row
+from tests.gateway.fleets import row, shared_rows
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def read(channel: grpc.aio.Channel, gateway: str, count: int) -> Sequence[
 
 
 async def test_each_gateway_in_front_is_told_of_changes_and_of_its_own_requests(tmp_path: Path) -> None:
-    rows = Rows(memoryview(bytearray(size_bytes(1))), 1)
+    rows = shared_rows(1)
     own = OwnLoad(Fleet(SharedCounters(rows, 1, is_ordered=True)), rows, 1, 32 * "1")
     worker, queue = Received(rows, 0), itertools.count()
     worker.add(b"one")

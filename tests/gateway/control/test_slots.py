@@ -1,14 +1,14 @@
 from gateway.control.slots import Slots
-from gateway.fleet.shared_counters import Rows, SharedCounters, size_bytes
+from gateway.fleet.shared_counters import SharedCounters
 from gateway.types import ReplicaRecord, Snapshot
-from tests.gateway.fleets import row
+from tests.gateway.fleets import row, shared_rows
 
 
 class Assigning:
     """Slots for two workers, of which one holds leases."""
 
     def __init__(self) -> None:
-        self.rows = Rows(memoryview(bytearray(size_bytes(2))), 2)
+        self.rows = shared_rows(2)
         self.worker = SharedCounters(self.rows, 1, is_ordered=True)
         self.applied = 0
         self._slots = Slots(self.rows, lambda: self.applied)

@@ -26,6 +26,7 @@ from gateway.channel.messages import (
 )
 from gateway.channel.shared_memory import SharedMemory
 from gateway.config import Settings
+from gateway.control.peers import Peers
 from gateway.control.supervisor import Supervisor, WorkerFailed
 from gateway.control.worker_process import Launch, WorkerProcess
 from gateway.control.workers import Workers
@@ -39,6 +40,8 @@ pytestmark = pytest.mark.e2e
 # On a busy machine a worker may need long to start, and be silent for seconds.
 PATIENT = Settings(grace_s=0.2, worker_silence_s=60)
 FAKE = Path(__file__).with_name("fake_worker.py")
+NETWORK = 1
+"""Of all agents here."""
 
 
 class Supervised:
@@ -52,7 +55,9 @@ class Supervised:
         self.settings = settings
         self.memory = SharedMemory.made(size_bytes(len(modes)))
         self.rows = Rows(self.memory.view, len(modes))
-        self.workers = Workers(self._greeting, self._on_available, self.rows)
+        self.peers = Peers(self.rows)
+        assert self.peers.enter("127.0.0.1", settings.limits) == NETWORK
+        self.workers = Workers(self._greeting, self._on_available, self.rows, self.peers)
         self.supervisors = [
             Supervisor(
                 worker_id,
@@ -103,7 +108,7 @@ class Agent:
             accepted, _ = listener.accept()
         self._end.setblocking(False)
         accepted.setblocking(False)
-        self.was_taken = workers.hand_over(accepted, time.monotonic() + after_s)
+        self.was_taken = workers.hand_over(accepted, NETWORK, time.monotonic() + after_s)
         if not self.was_taken:
             accepted.close()
 
@@ -153,6 +158,7 @@ async def test_a_crash_costs_the_workers_own_connections_and_nothing_else() -> N
         assert sorted(map(pids.count, set(pids))) == [2, 2]
         families = await them.workers.families(5.0)
         assert (value(families, "inference_gateway_adopted_total"), value(families, "inference_gateway_held")) == (4, 4)
+        assert repr(them.peers) == "<Peers: 4 connections, 1 networks>"
         agents[0].say(b"crash\n")
         assert await agents[0].read() == b""
         await them.available(True, True)
@@ -160,6 +166,7 @@ async def test_a_crash_costs_the_workers_own_connections_and_nothing_else() -> N
             assert await late.pid() not in pids
         survivors = [agent for agent, pid in zip(agents, pids, strict=True) if pid != pids[0]]
         families = await them.workers.families(5.0)
+        await until(lambda: repr(them.peers) == "<Peers: 2 connections, 1 networks>")
         # What the dead one counted is still counted; what it held is gone.
         assert value(families, "inference_gateway_adopted_total") == 5
         assert value(families, "inference_gateway_held") in (2, 3)

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import grpc
@@ -13,6 +13,7 @@ import grpc.aio
 import psutil
 import pytest
 
+from gateway.http2 import frames
 from inference.v1 import inference_pb2 as pb
 from tests.gateway.control.processes import replica_arguments, running
 from tests.gateway.control.test_app_e2e import GENERATE, Gateway, gateway, rest_of
@@ -140,6 +141,29 @@ async def test_a_worker_that_crashes_or_freezes_is_replaced_while_the_others_ser
         assert (await them.gateway.metrics())[("inference_gateway_lease_audit",)] == 0
 
 
+async def test_an_address_has_so_many_connections_over_all_workers_also_when_one_was_killed(tmp_path: Path) -> None:
+    limits = {"connections_per_address": 4, "handshake_timeout_s": 600}
+    async with crowd(tmp_path, 2, 0, more={"limits": limits}) as them:
+        with closing(Visitors(them, "127.0.0.2")) as some, closing(Visitors(them, "127.0.0.3")) as others:
+            assert [await some.come() for _ in range(5)] == [True] * 4 + [False]
+            assert [some.count(worker) for worker in them.workers()] == [2, 2]
+            assert await others.come()
+            metrics = await them.gateway.metrics()
+            assert metrics["inference_gateway_limits_hit_total", "connections_per_address"] == 1
+            some.leave()
+            await some.until_come()
+            assert not await some.come()
+            lost = some.count(victim := them.workers()[0])
+            assert lost in (1, 2, 3)
+            os.kill(victim.pid, signal.SIGKILL)
+            for _ in range(lost):
+                await some.until_come()
+            assert not await some.come()
+            # Nor once there are two workers again.
+            await them.gateway.until_metrics(lambda metrics: metrics[RESTARTS])
+            assert not await some.come()
+
+
 async def test_agents_that_crowd_one_worker_spread_again_as_their_connections_grow_old(tmp_path: Path) -> None:
     aging = {"max_age_s": 1.0, "max_age_jitter": 0.5, "max_age_grace_s": 60}
     async with crowd(tmp_path, 2, 6, more={"agent_connections": aging}) as them:
@@ -176,6 +200,46 @@ async def test_a_prefix_that_one_worker_has_learnt_routes_requests_that_reach_th
             lambda metrics: metrics[("inference_gateway_prefix_index_blocks",)] == 2 * blocks
         )
         assert [await cached_tokens(agent, prompt) > 600 for agent in others for prompt in prompts] == [True] * 12
+
+
+class Visitors:
+    """Connections from one address, on which nothing is asked."""
+
+    def __init__(self, them: Crowd, address: str) -> None:
+        self._them = them
+        self._address = address
+        self._stay: list[asyncio.StreamWriter] = []
+
+    async def come(self) -> bool:
+        """Connect. Return whether the gateway answers; else it has closed the connection."""
+        host, _, port = self._them.gateway.program.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), local_addr=(self._address, 0))
+        self._stay.append(writer)
+        writer.write(frames.PREFACE + frames.settings([]))
+        async with asyncio.timeout(60):
+            with suppress(ConnectionError):
+                if await reader.read(1):
+                    return True
+        self.leave()
+        return False
+
+    async def until_come(self) -> None:
+        """Return when one has."""
+        async with asyncio.timeout(60):
+            while not await self.come():
+                await asyncio.sleep(0.02)
+
+    def count(self, worker: psutil.Process) -> int:
+        """How many this worker has."""
+        return sum(each.raddr[:1] == (self._address,) for each in worker.net_connections())
+
+    def leave(self) -> None:
+        """Let the last who came go."""
+        self._stay.pop().close()
+
+    def close(self) -> None:
+        while self._stay:
+            self.leave()
 
 
 async def until_closed(them: Gateway) -> None:

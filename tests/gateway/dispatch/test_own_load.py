@@ -9,10 +9,10 @@ from gateway.dispatch.own_load import FRESH_S, OwnLoad
 from gateway.errors import Refused
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Lease, Ledger
-from gateway.fleet.shared_counters import Cell, Rows, SharedCounters, SharedTally, size_bytes
+from gateway.fleet.shared_counters import Cell, SharedCounters, SharedTally
 from gateway.policies import build
 from gateway.types import Facts, LoadReport, ReplicaRecord, ReplicaState, Snapshot, Wait
-from tests.gateway.fleets import facts, row
+from tests.gateway.fleets import facts, row, shared_rows
 
 READY, STARTING, EJECTED = ReplicaState.READY, ReplicaState.STARTING, ReplicaState.EJECTED
 ID = "123456789abcd" + 19 * "0"
@@ -27,7 +27,7 @@ class Gateway:
     """One worker, and control beside it, over the same memory."""
 
     def __init__(self, *records: ReplicaRecord) -> None:
-        self.rows = Rows(memoryview(bytearray(size_bytes(1))), 1)
+        self.rows = shared_rows(1)
         counters = SharedCounters(self.rows, 0, is_ordered=True)
         self.fleet = Fleet(counters)
         self.ledger = Ledger(self.fleet, counters)

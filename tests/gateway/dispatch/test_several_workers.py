@@ -8,12 +8,12 @@ from gateway.dispatch.dispatch import Dispatcher
 from gateway.errors import Refused
 from gateway.fleet.fleet import LOOK_INTERVAL_S, Fleet
 from gateway.fleet.leases import Lease, Ledger
-from gateway.fleet.shared_counters import Cell, Rows, SharedCounters, SharedTally, size_bytes
+from gateway.fleet.shared_counters import Cell, Rows, SharedCounters, SharedTally
 from gateway.policies import build
 from gateway.policies.base import Policy
 from gateway.relay.memory import CHUNK_BYTES, RequestMemory
 from gateway.types import Facts, Snapshot, View, Wait
-from tests.gateway.fleets import facts, row
+from tests.gateway.fleets import facts, row, shared_rows
 
 
 class OnePlaceEach:
@@ -49,7 +49,7 @@ class Worker:
 
 
 def workers(count: int, policy: str = "", max_parked: int = 10) -> list[Worker]:
-    rows = Rows(memoryview(bytearray(size_bytes(count))), count)
+    rows = shared_rows(count)
     made = (build(policy, random.Random(number)) if policy else OnePlaceEach() for number in range(count))
     return [Worker(rows, number, each, max_parked) for number, each in enumerate(made)]
 
@@ -93,7 +93,7 @@ def test_no_more_wait_in_all_workers_together_than_may() -> None:
 
 
 def test_memory_for_requests_is_bounded_over_all_workers() -> None:
-    rows = Rows(memoryview(bytearray(size_bytes(2))), 2)
+    rows = shared_rows(2)
     first, second = (
         RequestMemory(100 + 2 * CHUNK_BYTES, SharedTally(rows, number, Cell.REQUEST_BYTES)) for number in range(2)
     )

@@ -1,15 +1,12 @@
 """What gateways in front have sent, counted by several processes in one piece of memory."""
 
 from gateway.fleet.received import Received
-from gateway.fleet.shared_counters import GATEWAYS, Rows, size_bytes
-
-
-def rows(workers: int) -> Rows:
-    return Rows(memoryview(bytearray(size_bytes(workers))), workers)
+from gateway.fleet.shared_counters import GATEWAYS
+from tests.gateway.fleets import shared_rows
 
 
 def test_each_process_knows_the_sum_over_all_workers_for_each_gateway() -> None:
-    shared = rows(2)
+    shared = shared_rows(2)
     one, other, control = (Received(shared, process) for process in range(3))
     for gateway in (b"a", b"b", b"a"):
         one.add(gateway)
@@ -19,21 +16,21 @@ def test_each_process_knows_the_sum_over_all_workers_for_each_gateway() -> None:
 
 
 def test_a_worker_that_is_started_again_goes_on_counting() -> None:
-    shared = rows(1)
+    shared = shared_rows(1)
     for gateway in (b"a", b"b", b"a"):
         Received(shared, 0).add(gateway)
     assert (Received(shared, 0).total(b"a"), Received(shared, 0).total(b"b")) == (2, 1)
 
 
 def test_the_dead_worker_s_count_stays_since_what_was_sent_was_sent() -> None:
-    shared = rows(2)
+    shared = shared_rows(2)
     Received(shared, 0).add(b"a")
     shared.bury(0)
     assert Received(shared, 1).total(b"a") == 1
 
 
 def test_beyond_the_bound_the_one_that_was_silent_longest_begins_again() -> None:
-    shared = rows(1)
+    shared = shared_rows(1)
     received = Received(shared, 0)
     for number in range(GATEWAYS):
         received.add(b"%d" % number)

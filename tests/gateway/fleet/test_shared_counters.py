@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.fleet.fleet import LOOK_INTERVAL_S, Fleet
 from gateway.fleet.leases import Lease, Ledger
 from gateway.fleet.presence import Presence
-from gateway.fleet.shared_counters import RING, Cell, Rows, SharedCounters, SharedTally, size_bytes
+from gateway.fleet.shared_counters import RING, Cell, Rows, SharedCounters, SharedTally
 from gateway.types import ReplicaRecord, Snapshot, View
-from tests.gateway.fleets import facts, row
+from tests.gateway.fleets import facts, row, shared_rows
 
 EVENTS = int(os.environ.get("LEASE_EVENTS", "20000"))
 """A million, as `make test-compiled` has them, take 30 s of CPU."""
@@ -27,7 +27,7 @@ def record(slot: int, replica_id: str = "a") -> ReplicaRecord:
 
 
 def rows(workers: int) -> Rows:
-    made = Rows(memoryview(bytearray(size_bytes(workers))), workers)
+    made = shared_rows(workers)
     for slot in range(6):
         made.begin(slot)
     return made

@@ -623,7 +623,7 @@ async def test_a_drained_agent_finishes_what_runs_and_is_closed(world: World) ->
     await world.settle()
     assert asked.status == Code.OK
     assert asked.peer.is_dead
-    assert (len(world.relay.agents), world.agents_gone) == (0, 1)
+    assert (len(world.relay.agents), world.agents_gone) == (0, [1])
 
 
 def test_every_phase_says_where_it_leads() -> None:

@@ -162,7 +162,7 @@ CONTEXT = server_context(AgentTls(AUTHORITY.issue("gateway"), AUTHORITY.ca))
 
 def tls_agent(world: World) -> tuple[TlsSocket, MemorySocket]:
     """A new connection to a port where TLS is spoken."""
-    tls = TlsSocket(AgentConnection(world.relay), CONTEXT, is_server=True)
+    tls = TlsSocket(AgentConnection(world.relay, network=1), CONTEXT, is_server=True)
     socket = MemorySocket()
     tls.connection_made(socket)
     return tls, socket
@@ -187,4 +187,4 @@ async def test_a_handshake_of_tls_that_fails_is_counted_by_its_cause(world: Worl
     assert socket.is_closed is (cause != "closed")
     tls.connection_lost(None)
     assert counted(world) == {cause: 1}
-    assert (len(world.relay.agents), world.agents_gone) == (0, 1)
+    assert (len(world.relay.agents), world.agents_gone) == (0, [1])

@@ -3,7 +3,6 @@
 import errno
 
 import pytest
-from msgspec import convert
 from msgspec.structs import fields
 
 from gateway.config import AgentConnectionSettings, LimitSettings
@@ -216,17 +215,6 @@ async def test_an_old_connection_whose_agent_does_not_answer_is_closed() -> None
         assert not agent.wire.connection.is_closed
         await later(world, 11)
         assert agent.wire.connection.is_closed
-
-
-@pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
-async def test_there_are_no_more_connections_than_may_be(limit: str) -> None:
-    async with a_world(limits=convert({limit: 1}, LimitSettings)) as world:
-        first, second = world.agent(), world.agent()
-        await world.settle()
-        assert second.wire.connection.is_closed
-        assert world.limits_met() == {limit: 1}
-        first.hang_up()
-        assert not world.agent().wire.is_cut
 
 
 async def test_above_the_soft_limit_work_is_refused_and_health_is_not() -> None:

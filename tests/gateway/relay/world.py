@@ -16,7 +16,6 @@ from gateway.dispatch.routes import Routes
 from gateway.errors import Limit
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.leases import Ledger, LocalCounters
-from gateway.fleet.shared_counters import Rows, size_bytes
 from gateway.http2.codec import Codec
 from gateway.http2.connection import Connection
 from gateway.http2.frames import ErrorCode
@@ -31,7 +30,6 @@ from gateway.relay.handshakes import Handshakes
 from gateway.relay.limits import replica_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
-from gateway.relay.peers import Peers
 from gateway.relay.pool import Pool, PoolWatcher
 from gateway.relay.relay import Relay
 from gateway.relay.replica_connection import ConnectionWatcher, ReplicaConnection
@@ -41,6 +39,7 @@ from gateway.relay.witness import Witness
 from gateway.rpc.framing import prefixed
 from gateway.types import ReplicaRecord, ReplicaState, Snapshot
 from inference.v1 import inference_pb2 as pb
+from tests.gateway.fleets import shared_rows
 
 GENERATE = b"/inference.v1.Inference/Generate"
 OPAQUE = b"/test.Opaque/Talk"
@@ -258,7 +257,8 @@ class World:
         self.admission = Admission(
             self.fleet, self.dispatcher, Parking(parking_s), lambda: loop.call_soon(self._run_admission) and None
         )
-        self.agents_gone = 0
+        self.agents_gone: list[int] = []
+        """The numbers that their connections had."""
         self.told: list[Outcomes | Progress] = []
         # What it has to tell is told at once: timers are the exchanges'.
         self.witness = Witness(
@@ -276,21 +276,17 @@ class World:
             call_later=self._call_later,
             pushback=lambda: 1.0,
             gateway_id=(b"x-gateway-id", b"g1"),
-            own_load=OwnLoad(self.fleet, Rows(memoryview(bytearray(size_bytes(1))), 1), 0, "0123456789abcdef"),
+            own_load=OwnLoad(self.fleet, shared_rows(1), 0, "0123456789abcdef"),
             control=self._pool("control", ControlWatch()),
             new_pool=self._replica_pool,
-            on_agent_gone=self._on_agent_gone,
+            on_agent_gone=self.agents_gone.append,
             memory=RequestMemory(0),
-            peers=Peers(limits or LimitSettings()),
             connections=connections or AgentConnectionSettings(),
             rng=random.Random(0),
         )
         self._version = 0
         self.names = [f"r{i}" for i in range(replicas)]
         self.apply()
-
-    def _on_agent_gone(self) -> None:
-        self.agents_gone += 1
 
     def apply(self, *changes: ReplicaRecord) -> None:
         """Give the fleet a new snapshot."""
@@ -301,7 +297,7 @@ class World:
 
     def agent(self, limits: Limits | None = None) -> Peer:
         peer = Peer(is_server=False, limits=limits or Limits())
-        connection = AgentConnection(self.relay)
+        connection = AgentConnection(self.relay, network=1)
         self._wire(connection, peer)
         return peer
 
