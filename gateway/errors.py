@@ -61,6 +61,7 @@ class Limit(StrEnum):
     HEADER_BYTES_RATE = "header_bytes_rate"
     SETTINGS_FRAMES = "settings_frames"
     UNREAD_REPLIES = "unread_replies"
+    TLS_EMPTY_RECORDS = "tls_empty_records"
     MEMORY_SOFT_BYTES = "memory_soft_bytes"
     MEMORY_HARD_BYTES = "memory_hard_bytes"
 

@@ -3,11 +3,12 @@
 import asyncio
 from typing import NamedTuple, Protocol
 
-from gateway.config import split_address
+from gateway.config import LimitSettings, split_address
 from gateway.errors import Limit
 from gateway.http2.frames import ErrorCode
 from gateway.http2.limits import Limits
 from gateway.http2.streams import Stream
+from gateway.relay.limits import replica_limits
 from gateway.relay.socket_connection import Shared, SocketConnection
 from gateway.relay.tls_socket import Session, TlsSocket
 from gateway.rpc.reports import Reports
@@ -124,7 +125,7 @@ class Connector:
     """Opens connections to HOST:PORT, by TLS where there is a context for it, or to a Unix socket where the address is
     a path."""
 
-    def __init__(self, shared: Shared, limits: Limits, contexts: Contexts) -> None:
+    def __init__(self, shared: Shared, limits: LimitSettings, contexts: Contexts) -> None:
         self._shared = shared
         self.limits = limits
         self._contexts = contexts
@@ -132,7 +133,7 @@ class Connector:
     async def connect(self, address: str, watcher: ConnectionWatcher) -> ReplicaConnection:
         """Return a connection that is ready. Raises OSError."""
         loop = asyncio.get_running_loop()
-        connection = ReplicaConnection(self._shared, self.limits, watcher, loop.create_future())
+        connection = ReplicaConnection(self._shared, replica_limits(self.limits), watcher, loop.create_future())
         if address.startswith("/"):
             await loop.create_unix_connection(lambda: connection.protocol, address)
         else:
@@ -149,4 +150,5 @@ class Connector:
         context, name = self._contexts.replicas, self._contexts.server_name or host
         if context is None:
             return connection.protocol
-        return TlsSocket(connection, context, is_server=False, server_name=name)
+        empty_records = self.limits.tls_empty_records
+        return TlsSocket(connection, context, is_server=False, empty_records=empty_records, server_name=name)

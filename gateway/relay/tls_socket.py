@@ -11,16 +11,14 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, cast
 
+from gateway.errors import Limit
+from gateway.relay.tls_records import Records
 from gateway.tls.contexts import HTTP2
 from gateway.tls.faults import Cause, HandshakeFault, fault_of
 from gateway.tls.spiffe import spiffe_id
 
 _RECORD_BYTES = 16_384
 """The content of one TLS record at most (RFC 8446, 5.1): OpenSSL returns no more at a time."""
-_RECORD_OVERHEAD_BYTES = 64
-"""Of header, tag and padding; 22 to 29 without padding."""
-_CHATTER_BYTES = 64 * 1024
-"""Four records that are not whole yet, or two thousand key updates, of which peers send one in some gigabytes."""
 _HANDSHAKE, _ALERT = 0x16, 0x15
 
 
@@ -48,6 +46,10 @@ class Secured(Protocol):
 
     def resume_writing(self) -> None: ...
 
+    def on_limit(self, limit: Limit) -> None:
+        """The peer has met it, and loses the connection."""
+        ...
+
     def connection_lost(self, exc: Exception | None) -> None:
         """`exc` is a HandshakeFault where TLS failed."""
         ...
@@ -69,11 +71,12 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         context: ssl.SSLContext,
         *,
         is_server: bool,
+        empty_records: int,
         server_name: str | None = None,
         plain_answer: Callable[[bytes], bytes] = lambda data: b"",
     ) -> None:
-        """`server_name`: clients, what the peer's certificate has to bear. `plain_answer`: what a peer is told that
-        speaks plain text, by what it said."""
+        """`empty_records`: settings.limits.tls_empty_records. `server_name`: clients, what the peer's certificate has
+        to bear. `plain_answer`: what a peer is told that speaks plain text, by what it said."""
         super().__init__()
         self._above = above
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -83,10 +86,8 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         self._is_addressed = False
         self._has_left = False
         """The peer has said goodbye."""
-        self._empty_bytes = 0
-        """What has come beyond content."""
-        self._reply_bytes = 0
-        """What TLS itself has answered after the handshake."""
+        self._records = Records()
+        self._empty_records_max = empty_records
         self._early: list[bytes | bytearray | memoryview] = []
         self._fault: HandshakeFault | None = None
         self._socket: asyncio.Transport
@@ -105,11 +106,15 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
             if data[0] not in (_HANDSHAKE, _ALERT):
                 self._socket.write(self._plain_answer(data))
                 self._fail(HandshakeFault(Cause.PLAIN_TEXT))
-        self._incoming.write(data)
-        if self._phase is _Phase.HANDSHAKE:
-            self._shake_hands()
-        if self._phase is _Phase.OPEN:
-            self._read(len(data))
+        for piece, records in self._records.split(data):
+            self._incoming.write(piece)
+            was_open = self._phase is _Phase.OPEN
+            if self._phase is _Phase.HANDSHAKE:
+                self._shake_hands()
+            if self._phase is _Phase.OPEN:
+                self._read(records if was_open else 0)  # those of the handshake are no content
+            if self._phase is _Phase.CLOSED:
+                break
 
     def pause_writing(self) -> None:
         self._above.pause_writing()
@@ -189,10 +194,12 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
         names: Any = (tls.getpeercert() or {}).get("subjectAltName", ())
         return Session(tls.version() or "", tls.selected_alpn_protocol() == HTTP2, spiffe_id(names))
 
-    def _read(self, size: int) -> None:
-        """Read what can be read, now that `size` bytes more have come."""
+    def _read(self, records: int) -> None:
+        """Read what can be read, now that so many records more are whole."""
         chunks: list[bytes] = []
-        fault = self._decrypt(chunks) or self._chatter(size, chunks)
+        fault = self._decrypt(chunks)
+        if fault is None and self._records.count(records, chunks) > self._empty_records_max:
+            fault = self._flood()
         if chunks:
             self._above.data_received(b"".join(chunks) if len(chunks) > 1 else chunks[0])
         if fault is not None:
@@ -218,15 +225,11 @@ class TlsSocket(asyncio.Protocol, asyncio.Transport):
             return fault_of(error)
         return None
 
-    def _chatter(self, size: int, chunks: list[bytes]) -> HandshakeFault | None:
-        """Return what is wrong where the peer talks more of TLS than by it, as in a flood of key updates: each costs
-        as much as a frame, and those that are answered would fill the memory if it does not read."""
-        carried_bytes = sum(map(len, chunks)) + _RECORD_OVERHEAD_BYTES * len(chunks)
-        self._empty_bytes = max(0, self._empty_bytes + size - carried_bytes)
-        self._reply_bytes += self._outgoing.pending
-        if max(self._empty_bytes, self._reply_bytes) > _CHATTER_BYTES:
-            return HandshakeFault(Cause.BROKEN, "too much that carries nothing")
-        return None
+    def _flood(self) -> HandshakeFault:
+        """The peer talks more of TLS than by it, as in a flood of key updates: each costs as much as ten frames, and
+        OpenSSL 3 reads and answers any number of them."""
+        self._above.on_limit(Limit.TLS_EMPTY_RECORDS)
+        return HandshakeFault(Cause.BROKEN, "too much that carries nothing")
 
     def _send(self) -> None:
         out = self._outgoing.read()

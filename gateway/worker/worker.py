@@ -6,6 +6,7 @@ import random
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from ssl import SSLContext
 
 from gateway import logs
 from gateway.channel.descriptors import DescriptorReceiver
@@ -44,7 +45,6 @@ from gateway.metrics import ProcessMetrics, Registry
 from gateway.policies.chosen import choose, is_same_choice
 from gateway.relay.agent_connection import AgentConnection
 from gateway.relay.handshakes import Handshakes
-from gateway.relay.limits import replica_limits
 from gateway.relay.memory import RequestMemory
 from gateway.relay.metrics import RelayMetrics
 from gateway.relay.pool import Pool, PoolWatcher
@@ -105,7 +105,7 @@ class Worker:
         )
         shared = Shared.made(self._loop.call_soon, time.monotonic)
         self._contexts = Contexts(configure.tls)
-        self._connector = Connector(shared, replica_limits(settings.limits), self._contexts)
+        self._connector = Connector(shared, settings.limits, self._contexts)
         self._metrics = RelayMetrics(self._registry)
         self._prefix_metrics = PrefixMetrics(self._registry)
         self._witness = Witness(send, self._loop.call_later, self._fleet, counters)
@@ -218,7 +218,7 @@ class Worker:
         self._relay.methods = MethodTable(settings.opaque_services, self._prefixes)
         self._relay.limit(settings.limits)
         self._relay.connections = settings.agent_connections
-        self._connector.limits = replica_limits(settings.limits)
+        self._connector.limits = settings.limits
         logging.getLogger().setLevel(settings.log_level.upper())
         # What waits may be served now, or by another policy at once.
         self._admission.mark_dirty()
@@ -235,13 +235,17 @@ class Worker:
     async def _adopt(self, accepted: socket.socket, network: int) -> None:
         agent = AgentConnection(self._relay, network)
         tls = self._contexts.agents
-        protocol = TlsSocket(agent, tls, is_server=True, plain_answer=plain_text_answer) if tls else agent.protocol
+        protocol = agent.protocol if tls is None else self._secured(agent, tls)
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted)
         except OSError as error:
             _log.info(logs.line("agent_gone", error=error))
             accepted.close()
             self._presence.connection_ended(network)
+
+    def _secured(self, agent: AgentConnection, tls: SSLContext) -> asyncio.Protocol:
+        empty_records = self._settings.limits.tls_empty_records
+        return TlsSocket(agent, tls, is_server=True, empty_records=empty_records, plain_answer=plain_text_answer)
 
     def _is_ready(self, replica_id: str) -> bool:
         record = self._fleet.record(replica_id)

@@ -162,7 +162,7 @@ CONTEXT = server_context(AgentTls(AUTHORITY.issue("gateway"), AUTHORITY.ca))
 
 def tls_agent(world: World) -> tuple[TlsSocket, MemorySocket]:
     """A new connection to a port where TLS is spoken."""
-    tls = TlsSocket(AgentConnection(world.relay, network=1), CONTEXT, is_server=True)
+    tls = TlsSocket(AgentConnection(world.relay, network=1), CONTEXT, is_server=True, empty_records=32)
     socket = MemorySocket()
     tls.connection_made(socket)
     return tls, socket

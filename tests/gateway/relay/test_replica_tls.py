@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.config import join_address
+from gateway.config import LimitSettings, join_address
 from gateway.errors import Limit
 from gateway.http2 import frames
-from gateway.http2.limits import Limits
 from gateway.relay.replica_connection import Connector, ReplicaConnection
 from gateway.relay.socket_connection import Shared
 from gateway.tls.contexts import Contexts, server_context
@@ -61,7 +60,7 @@ def tls(identity: Identity | None = GATEWAY, name: str = "", ca: str = AUTHORITY
 async def connect(address: str, material: ReplicaTls | None) -> ReplicaConnection:
     loop = asyncio.get_running_loop()
     shared = Shared.made(loop.call_soon, loop.time)
-    connector = Connector(shared, Limits(), Contexts(Material(None, material)))
+    connector = Connector(shared, LimitSettings(), Contexts(Material(None, material)))
     async with asyncio.timeout(20):
         return await connector.connect(address, Pool())
 
