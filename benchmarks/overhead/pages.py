@@ -1,10 +1,10 @@
-"""Writes a run into the documentation: raw results, plots, and a section between two marks."""
+"""Writes a run into the documentation: raw results, plots, and what pages say of them, between marks."""
 
 from pathlib import Path
 
 from benchmarks.overhead import plots, results
 from benchmarks.overhead.figures import Figures
-from benchmarks.overhead.report import MARKS, PAGE, report
+from benchmarks.overhead.report import MARKS, PAGE, README, README_MARKS, report, summary
 from benchmarks.overhead.results import Run
 
 FOLDER = "benchmarks"
@@ -23,4 +23,8 @@ def write(run: Run, docs: Path) -> list[Path]:
     if not page.exists():
         page.write_text(f"{MARKS.begin}\n{MARKS.end}\n", encoding="utf-8")
     MARKS.write(page, text)
-    return [raw, page, *(file for _, file in drawn)]
+    written = [raw, page, *(file for _, file in drawn)]
+    if (readme := docs.parent / README).exists():
+        README_MARKS.write(readme, summary(figures))
+        written.append(readme)
+    return written

@@ -8,6 +8,9 @@ from benchmarks.overhead.targets import targets
 
 PAGE = "benchmarks.md"
 MARKS = Marks("overhead", "make bench-overhead")
+README = "README.md"
+README_MARKS = Marks("cost", "make bench-overhead")
+_README_PEERS = ("gateway", "gateway compiled", "Envoy", "HAProxy", "nginx", "grpc.aio")
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 
@@ -25,6 +28,22 @@ def report(figures: Figures, plots: Sequence[tuple[str, str]] = ()) -> str:
     parts = [_how(figures), *(f"![{title}]({file})" for title, file in plots)]
     parts += [f"### {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
+
+
+def summary(figures: Figures) -> str:
+    """Return the few figures that the README shows."""
+    peers = [peer for peer in _README_PEERS if peer in figures.peers]
+
+    def row(name: str, find: Callable[[str], Spread | None], digits: int, unit: float = 1.0) -> list[str]:
+        found = (find(peer) for peer in peers)
+        return [name, *("" if one is None else f"{one.median / unit:.{digits}f}" for one in found)]
+
+    rows = [
+        row("a token, us", lambda peer: figures.cpu_us("burst-256", peer), 1),
+        row("an RPC, us", lambda peer: figures.cpu_us("rpc", peer), 0),
+        row("a waiting stream, KB", figures.stream_bytes, 1, 1e3),
+    ]
+    return f"{figures.run.began_at}, medians:\n\n{table(('', *peers), rows)}"
 
 
 def _how(figures: Figures) -> str:

@@ -1,6 +1,7 @@
 """What is judged, from runs whose outcome is known."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 from benchmarks.overhead.figures import Figures
 from benchmarks.overhead.latency import histogram
 from benchmarks.overhead.machine import Machine, Memory
-from benchmarks.overhead.report import report
+from benchmarks.overhead.report import README_MARKS, report, summary
 from benchmarks.overhead.results import Idle, Measured, Run
 from benchmarks.overhead.targets import targets
 from benchmarks.overhead.tasks import Result
@@ -88,3 +89,21 @@ def test_the_report_says_what_is_missing_and_who_else_was_busy() -> None:
     assert "- nginx: not installed here" in text
     assert "25% of the machine" in text
     assert "| paced, 64 streams | 10.5 (10.0 - 11.0) |" in text
+
+
+def test_the_summary_has_medians_of_those_who_took_part(tmp_path: Path) -> None:
+    of = run({"gateway": [10, 11, 13], "Envoy": [20, 20, 20]})
+    measured = [replace(one, shape="burst-256") for one in of.measured]
+    of = replace(of, measured=measured, titles={"burst-256": "burst"}, units={"burst-256": "message"})
+    text = summary(Figures(of))
+    assert text.splitlines()[2:] == [
+        "|  | gateway | Envoy |",
+        "| --- | --- | --- |",
+        "| a token, us | 11.0 | 20.0 |",
+        "| an RPC, us |  |  |",
+        "| a waiting stream, KB | 11.0 |  |",
+    ]
+    readme = tmp_path / "README.md"
+    readme.write_text((Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
+    README_MARKS.write(readme, text)
+    assert "| a token, us | 11.0 | 20.0 |" in readme.read_text(encoding="utf-8")

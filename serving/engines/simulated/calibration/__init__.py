@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from operator import mul
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import NamedTuple
 
 from serving.engines.simulated.request import Request
@@ -129,6 +129,11 @@ def line(row: Row, outcome: Outcome) -> str:
         f"{outcome.tpot_s * 1e3:5.2f} ms, measured {row.tpot_s * 1e3:5.2f} ({error(row, outcome):+6.1%}); TTFT "
         f"{outcome.ttft_s * 1e3:3.0f} ms, measured {row.ttft_s * 1e3:3.0f}\n"
     )
+
+
+def summary(errors: Sequence[float]) -> str:
+    """Return what to say of the errors of all rows."""
+    return f"median {median(errors):.2%}, mean {fmean(errors):.2%}, largest {max(errors):.2%}"
 
 
 def fit(limits: Limits, measured: Sequence[Row]) -> StepTime:

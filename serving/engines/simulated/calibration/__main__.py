@@ -1,9 +1,8 @@
 """Prints the step time that fits the measurements best, and what the profile makes of each of them."""
 
 import sys
-from statistics import fmean, median
 
-from serving.engines.simulated.calibration import error, fit, line, rows, run
+from serving.engines.simulated.calibration import error, fit, line, rows, run, summary
 from serving.engines.simulated.profiles import LLAMA_3_1_8B_H100
 
 
@@ -16,9 +15,7 @@ def main() -> None:
         outcome = run(profile.limits, profile.step_time, row)
         errors.append(abs(error(row, outcome)))
         sys.stdout.write(line(row, outcome))
-    sys.stdout.write(
-        f"\nerror of TPOT: median {median(errors):.2%}, mean {fmean(errors):.2%}, largest {max(errors):.2%}\n"
-    )
+    sys.stdout.write(f"\nerror of TPOT: {summary(errors)}\n")
 
 
 if __name__ == "__main__":

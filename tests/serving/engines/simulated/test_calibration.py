@@ -1,13 +1,15 @@
 import sys
 from dataclasses import astuple, replace
+from pathlib import Path
 from statistics import median
 
 import pytest
 
-from serving.engines.simulated.calibration import Row, error, fit, line, rows, run
+from serving.engines.simulated.calibration import Row, error, fit, line, rows, run, summary
 from serving.engines.simulated.profiles import LLAMA_3_1_8B_H100
 from serving.engines.simulated.step_time import StepTime
 
+PAGE = Path(__file__).parents[4] / "docs" / "benchmarks.md"
 PROFILE = LLAMA_3_1_8B_H100
 
 
@@ -21,6 +23,8 @@ def test_closed_loops_take_as_long_as_they_were_measured() -> None:
     assert len(errors) == 42
     assert median(errors) <= 0.03
     assert max(errors) <= 0.10
+    # Nothing here depends on the machine: the page has what `python -m serving.engines.simulated.calibration` says.
+    assert f"per output token: {summary(errors)}." in PAGE.read_text(encoding="utf-8")
 
 
 SMALL_ROWS = [
