@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/base ## Make .venv with the command inference-gateway
@@ -136,7 +136,7 @@ bench-prefix: tools ## What the prefix index costs, by length of the prompt and 
 	$(BIN)/python -m benchmarks.prefix_cost --write docs/benchmarks.md
 
 .PHONY: bench-reports
-bench-reports: tools ## What load reports cost control and a worker, five minutes: docs/benchmarks.md
+bench-reports: tools ## What load reports cost control and a worker, some ten minutes: docs/benchmarks.md
 	$(BIN)/python -m benchmarks.reports_cost --write docs/benchmarks.md
 
 .PHONY: bench-http2
