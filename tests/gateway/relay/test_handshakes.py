@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from gateway.types import Facts, View
 from tests.certificates import Authority
 from tests.gateway.relay.conftest import a_world
 from tests.gateway.relay.memory_socket import MemorySocket
+from tests.gateway.relay.tls_ends import SERVER, End, Updating
 from tests.gateway.relay.world import Peer, World
 
 CLIENT_HELLO = b"\x16\x03\x01\x00\xee\x01\x00\x00\xea\x03\x03" + bytes(32)
@@ -188,3 +190,14 @@ async def test_a_handshake_of_tls_that_fails_is_counted_by_its_cause(world: Worl
     tls.connection_lost(None)
     assert counted(world) == {cause: 1}
     assert (len(world.relay.agents), world.agents_gone) == (0, [1])
+
+
+async def test_an_agent_that_updates_its_keys_again_and_again_is_counted(world: World, tmp_path: Path) -> None:
+    connection = AgentConnection(world.relay, network=1)
+    ours = End(lambda _: TlsSocket(connection, SERVER, is_server=True, empty_records=32))
+    agent = Updating(tmp_path / "keys", ours)
+    ours.hear(b"".join(agent.update() for _ in range(100)))
+    assert world.limits_met() == {"tls_empty_records": 1}
+    assert ours.socket.is_closed
+    ours.lose()
+    assert counted(world) == {"broken": 1}  # it had not spoken HTTP/2 yet
