@@ -50,6 +50,8 @@ async def test_no_attack_costs_anybody_else_an_answer(besieged: tuple[Cluster, S
     found = samples(cluster)
     assert total(found, "inference_gateway_worker_restarts_total") == 0
     assert total(found, "inference_gateway_lease_audit") == 0
+    # The same settings hold replicas to what agents make them do.
+    assert total(found, "inference_gateway_replica_limits_hit_total") == 0
 
 
 async def what_it_hurts(cluster: Cluster, siege: Siege, name: str) -> list[str]:
