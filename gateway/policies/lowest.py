@@ -13,7 +13,9 @@ def place_of_least(loads: Sequence[float], rng: random.Random, among: Sequence[i
     if among is not None and len(among) < len(loads):
         return among[place_of_least([loads[at] for at in among], rng)]
     lowest = min(loads)
-    if loads.count(lowest) == 1 or isnan(lowest):
+    if isnan(lowest):
+        return 0  # for `min` passes over all that are no number, but the first
+    if loads.count(lowest) == 1:
         return loads.index(lowest)
     # At the worst half as many draws as there are loads, on average: what a list of the equals would cost.
     at = int(rng.random() * len(loads))
