@@ -3,11 +3,13 @@
 import random
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from benchmarks.overhead.bench import Bench
+from benchmarks.overhead.calm import calmest
 from benchmarks.overhead.decision import decisions_us
 from benchmarks.overhead.ends import Failed
 from benchmarks.overhead.machine import Cores, Watch, allow_many_descriptors
@@ -94,11 +96,11 @@ class Interleaved:
                 continue
             try:
                 task = replace(self._plan.shape(shape).task, seed=number)
-                result = self._bench.measure(peers[peer], task)
+                result, stolen = calmest(partial(self._bench.measure, peers[peer], task), Watch)
             except Failed as error:
                 self._leave_out(f"{peer}: {shape}", error)
                 continue
-            self._measured.append(Measured(number, shape, peer, result))
+            self._measured.append(Measured(number, shape, peer, result, stolen))
             self._say(f"round {number + 1}, {shape}, {peer}: {result.cpu_s[0]:.3f} s of CPU")
 
     def _measure_idle(self) -> None:

@@ -87,8 +87,13 @@ class Watch:
         self._own_s = _own_s()
         self.began_at = datetime.now(UTC).isoformat(timespec="seconds")
 
+    def stolen(self) -> float:
+        """Return the share of the machine that the host has taken."""
+        _, stolen_s, all_s = _busy_stolen_and_all_s()
+        return (stolen_s - self._stolen_s) / max(all_s - self._all_s, 1 / _TICKS)
+
     def machine(self) -> Machine:
-        busy_s, stolen_s, all_s = _busy_stolen_and_all_s()
+        busy_s, _, all_s = _busy_stolen_and_all_s()
         others_s = busy_s - self._busy_s - (_own_s() - self._own_s)
         passed_s = max(all_s - self._all_s, 1 / _TICKS)
         return Machine(
@@ -96,7 +101,7 @@ class Watch:
             cores=os.cpu_count() or 1,
             kernel=os.uname().release.split("-")[0],
             busy_with_others=max(0.0, others_s / passed_s),
-            stolen=(stolen_s - self._stolen_s) / passed_s,
+            stolen=self.stolen(),
             python=f"{platform.python_version()} ({platform.python_compiler()})",
         )
 

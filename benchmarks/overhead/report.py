@@ -1,6 +1,7 @@
 """The report of a run, as Markdown."""
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from benchmarks.marks import Marks, table
 from benchmarks.overhead.figures import DIRECT, Figures, Spread
@@ -48,7 +49,8 @@ def summary(figures: Figures) -> str:
 
 def _how(figures: Figures) -> str:
     run = figures.run
-    return run.machine.said(run.began_at, f"{run.rounds} rounds")
+    stolen = fmean(each.stolen for each in run.measured) if run.measured else 0.0
+    return f"{run.machine.said(run.began_at, f'{run.rounds} rounds')} Of what is shown it took {stolen:.1%}."
 
 
 def _targets(figures: Figures) -> str:

@@ -18,6 +18,8 @@ class Measured(Struct, frozen=True):
     peer: str
     result: Result
     """Groups of processes in `cpu_s`: the peer's, the replicas', the agents'."""
+    stolen: float = 0.0
+    """The share of the machine that its host took meanwhile."""
 
 
 class Idle(Struct, frozen=True):
